@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 WORD = pa.dictionary(pa.int8(), pa.string())
@@ -73,7 +74,16 @@ class Table:
         for field in self.columns:
             if not field.nullable and table[field.name].null_count:
                 raise TableSchemaError(f"table {self.name!r}: column {field.name!r} must not be empty")
-        return table.sort_by([(column, "ascending") for column in self.key]) if len(rows) > 1 else table
+        return self.sort(table)
+
+    def sort(self, rows: pa.Table) -> pa.Table:
+        """Rows of this table sorted by key, so that equal content gives equal files."""
+        plain = pa.table({name: _without_dictionary(rows[name]) for name in self.key})
+        return rows.take(pc.sort_indices(plain, [(name, "ascending") for name in self.key]))
+
+
+def _without_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def _field(name: str, kind: pa.DataType, doc: str, optional: bool = False) -> pa.Field:
@@ -371,7 +381,9 @@ def read_table(table: Table, file: BinaryIO | str, columns: list[str] | None = N
     """
     parquet = pq.ParquetFile(file)
     check_schema(table, parquet.schema_arrow, str(file if isinstance(file, str) else getattr(file, "name", "the file")))
-    return parquet.read(columns=columns)
+    rows = parquet.read(columns=columns)
+    # Parquet names the elements of lists and maps in its own way; the cast gives every reader the very same types.
+    return rows.cast(pa.schema([table.schema.field(name) for name in rows.column_names], table.schema.metadata))
 
 
 def check_schema(table: Table, schema: pa.Schema, source: str) -> None:
