@@ -1,0 +1,248 @@
+"""The engine's execution on Ray: a crew of actors, each with one unit in hand. See jobs.engine for why.
+
+A worker that dies (a segmentation fault in a decoder, the out-of-memory killer, a lost node) is replaced and its unit started again,
+up to a number of attempts. A worker that does not return in time is killed and replaced, its unit is not started again.
+"""
+
+import logging
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import ray
+from ray.exceptions import OutOfMemoryError, RayError
+
+from jobs.engine import EngineOptions, Outcome, SetupError, Work, attempt, set_up
+from pipeline.failures import InputError
+from schemas.vocabulary import FailureKind
+
+U = TypeVar("U")
+R = TypeVar("R")
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1")
+"""Workers are as many as CPUs; libraries that each start a thread per CPU would make them wait for one another."""
+
+QUIET = {"GLOG_minloglevel": "2", "TF_CPP_MIN_LOG_LEVEL": "3"}
+PASSED_ON = ("GLORIA_CACHE",)
+"""Environment variables of the driver that its workers on other machines need as well."""
+
+OBJECT_STORE_BYTES = 100 * 2**20
+"""Of a cluster started here: results are a few numbers."""
+
+LOOK_AGAIN_SECONDS = 10.0
+"""How often the number of the cluster's CPUs is looked at."""
+
+CLOSE_SECONDS = 10.0
+
+
+class _Actor:
+    """A worker process: the work and what its setup loaded."""
+
+    def __init__(self, work: Work[Any, Any]) -> None:
+        self._work = work
+
+    def set_up(self) -> InputError | None:
+        """See jobs.engine.set_up."""
+        return set_up(self._work)
+
+    def attempt(self, unit: Any) -> tuple[Any, InputError | None, float]:
+        """See jobs.engine.attempt."""
+        return attempt(self._work, unit)
+
+    def close(self) -> None:
+        """See Work.close."""
+        self._work.close()
+
+
+@dataclass(slots=True)
+class _Try(Generic[U]):
+    """A unit and how often it was started."""
+
+    unit: U
+    attempts: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Worker(Generic[U]):
+    """An actor, what it was asked last, and for which unit (none: for its setup)."""
+
+    actor: Any
+    reference: Any
+    current: _Try[U] | None = None
+    since: float = field(default_factory=time.monotonic)
+
+
+def run_on_ray(work: Work[U, R], units: Iterable[U], options: EngineOptions) -> Iterator[Outcome[U, R]]:
+    """Do the units on the workers of a cluster; see jobs.engine.run_units."""
+    connect(options)
+    crew = _Crew(work, units, options)
+    try:
+        yield from crew.run()
+    except BaseException:
+        crew.kill()
+        raise
+    else:
+        crew.close()
+
+
+def connect(options: EngineOptions) -> None:
+    """Connect to the cluster whose address is known, or start one on this machine that ends with this process."""
+    if ray.is_initialized():
+        return
+    address = options.address or os.environ.get("RAY_ADDRESS")
+    if address is None:
+        for name, value in (ONE_THREAD | QUIET | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}).items():
+            os.environ.setdefault(name, value)
+        cpus = max(os.cpu_count() or 1, math.ceil(options.workers * options.cpus_per_worker))
+        ray.init(
+            address="local", num_cpus=cpus, object_store_memory=OBJECT_STORE_BYTES, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+        )
+    else:
+        ray.init(address=address, runtime_env=_runtime_environment(), log_to_driver=True, logging_level=logging.WARNING)
+
+
+def disconnect() -> None:
+    """Leave the cluster; one that was started here ends."""
+    ray.shutdown()
+
+
+def _runtime_environment() -> dict[str, Any]:
+    """What workers on other machines need: threads, variables and, unless a submitted job brought it along, the code."""
+    variables = {name: os.environ.get(name, value) for name, value in (ONE_THREAD | QUIET).items()}
+    variables |= {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+        return {"env_vars": variables}
+    root = Path(__file__).resolve().parent.parent
+    return {"env_vars": variables, "py_modules": [str(root / name) for name in ("jobs", "pipeline", "schemas")]}
+
+
+class _Crew(Generic[U, R]):
+    """The workers and the units that wait for them."""
+
+    def __init__(self, work: Work[U, R], units: Iterable[U], options: EngineOptions) -> None:
+        self._work = ray.put(work)
+        self._name = work.name
+        self._source = iter(units)
+        self._options = options
+        self._actor: Any = ray.remote(_Actor).options(num_cpus=options.cpus_per_worker, num_gpus=options.gpus_per_worker, scheduling_strategy="SPREAD")
+        self._waiting: deque[_Try[U]] = deque()
+        self._workers: dict[Any, _Worker[U]] = {}
+        self._idle: list[_Worker[U]] = []
+        self._limit, self._looked = 0, -math.inf
+        self._setup_deaths = 0
+
+    def run(self) -> Iterator[Outcome[U, R]]:
+        """Keep every worker busy until all units are done."""
+        while True:
+            self._take_units()
+            self._give_units()
+            self._hire()
+            if not self._waiting and not any(worker.current for worker in self._workers.values()):
+                return
+            ready, _ = ray.wait(list(self._workers), num_returns=1, timeout=self._patience())
+            for reference in ready:
+                yield from self._returned(self._workers.pop(reference))
+            yield from self._overdue()
+
+    def close(self) -> None:
+        """Let every worker close its models, then end it. One that is still in its setup has nothing to close."""
+        closing = [worker.actor.close.remote() for worker in self._idle]
+        if closing:
+            ray.wait(closing, num_returns=len(closing), timeout=CLOSE_SECONDS)
+        self.kill()
+
+    def kill(self) -> None:
+        """End every worker at once."""
+        for worker in [*self._idle, *self._workers.values()]:
+            ray.kill(worker.actor)
+        self._idle, self._workers = [], {}
+
+    def _take_units(self) -> None:
+        """Keep as many units at hand as there may be workers."""
+        if time.monotonic() - self._looked > LOOK_AGAIN_SECONDS:
+            self._limit, self._looked = _most_workers(self._options), time.monotonic()
+        while len(self._waiting) < self._limit:
+            try:
+                self._waiting.append(_Try(next(self._source)))
+            except StopIteration:
+                return
+
+    def _give_units(self) -> None:
+        while self._idle and self._waiting:
+            worker, next_try = self._idle.pop(), self._waiting.popleft()
+            next_try.attempts += 1
+            worker.current, worker.since = next_try, time.monotonic()
+            worker.reference = worker.actor.attempt.remote(next_try.unit)
+            self._workers[worker.reference] = worker
+
+    def _hire(self) -> None:
+        """Start workers for units that nobody is free to take."""
+        starting = sum(worker.current is None for worker in self._workers.values())
+        for _ in range(min(len(self._waiting) - starting, self._limit - len(self._workers) - len(self._idle))):
+            actor = self._actor.remote(self._work)
+            reference = actor.set_up.remote()
+            self._workers[reference] = _Worker(actor, reference)
+
+    def _returned(self, worker: _Worker[U]) -> Iterator[Outcome[U, R]]:
+        """A worker answered, or died."""
+        current, worker.current = worker.current, None
+        try:
+            answer = ray.get(worker.reference)
+        except RayError as error:
+            ray.kill(worker.actor)
+            yield from self._died(current, error, time.monotonic() - worker.since)
+            return
+        if current is None:
+            if answer is not None:
+                raise SetupError(str(answer)) from answer
+            self._setup_deaths = 0
+        else:
+            result, failure, seconds = answer
+            yield Outcome(current.unit, result, failure, current.attempts, seconds)
+        self._idle.append(worker)
+
+    def _died(self, current: _Try[U] | None, error: RayError, seconds: float) -> Iterator[Outcome[U, R]]:
+        what = str(error).strip().splitlines()[0]
+        if current is None:
+            self._setup_deaths += 1
+            if self._setup_deaths >= self._options.attempts:
+                raise SetupError(f"{self._name} cannot start: its worker died {self._setup_deaths} times while loading models ({what})") from error
+        elif current.attempts < self._options.attempts:
+            self._waiting.appendleft(current)
+        else:
+            kind = FailureKind.OUT_OF_MEMORY if isinstance(error, OutOfMemoryError) else FailureKind.WORKER_DIED
+            remedy = "give workers more memory or run fewer of them" if kind is FailureKind.OUT_OF_MEMORY else "the file may crash the decoder: try another"
+            failure = InputError(kind, f"the worker died {current.attempts} times in {self._name} of {current.unit}; {remedy} ({what})")
+            yield Outcome(current.unit, None, failure, current.attempts, seconds)
+
+    def _overdue(self) -> Iterator[Outcome[U, R]]:
+        """Give up units that take too long, and their workers."""
+        limit = self._options.timeout_minutes * 60
+        now = time.monotonic()
+        for worker in [worker for worker in self._workers.values() if limit and worker.current and now - worker.since > limit]:
+            ray.kill(worker.actor)
+            del self._workers[worker.reference]
+            assert worker.current is not None
+            message = (
+                f"{self._name} of {worker.current.unit} did not end within {self._options.timeout_minutes:g} minutes; raise timeout-minutes, or leave it out"
+            )
+            yield Outcome(worker.current.unit, None, InputError(FailureKind.TIMED_OUT, message), worker.current.attempts, now - worker.since)
+
+    def _patience(self) -> float:
+        """Seconds until something must be looked at even when no worker answers."""
+        limit = self._options.timeout_minutes * 60
+        busy = [worker.since + limit - time.monotonic() for worker in self._workers.values() if limit and worker.current]
+        return max(0.01, min([LOOK_AGAIN_SECONDS, *busy]))
+
+
+def _most_workers(options: EngineOptions) -> int:
+    """The number of workers asked for, or as many as the cluster has CPUs for now; at least one, for clusters that grow from nothing."""
+    if options.workers:
+        return options.workers
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return max(1, int(resources.get("CPU", 0) // max(1.0, options.cpus_per_worker)))
