@@ -1,90 +1,258 @@
 """Who is who in one video: the tracks of all its shots and segments become characters, by face embedding alone.
 
-A character is a cluster of tracks. Tracks are joined from the most alike on (average linkage) while the mean cosine between
-their faces stays at the level the embedder calls one person; two tracks that are in one frame together are never joined.
+Three steps, each of which would rather leave a track without a character than guess:
+
+1. Tracks that show the face well and often enough are clustered (average linkage). Two tracks that are in one frame
+   together are different people and never joined.
+2. What is left (a track that shows only profiles, a few frames at a cut) is attached to the character it clearly resembles.
+3. What resembles nobody but is plentiful and agrees with itself becomes a character of its own.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 4096
-"""Embeddings that are compared all with all at once: 64 MiB of cosines."""
+from pipeline.clustering import cluster_embeddings
+from pipeline.observations import Observations
+from schemas.vocabulary import RejectReason
+
+__all__ = ["CharacterOptions", "Characters", "assign_characters", "cluster_embeddings"]
 
 
-def cluster_embeddings(
-    embeddings: NDArray[np.float32],
-    same_person_cosine: float,
-    weights: NDArray[np.float64] | None = None,
-    apart: Sequence[tuple[int, int]] = (),
-) -> NDArray[np.int64]:
-    """Group embeddings by person: agglomerative clustering, average linkage on the cosine, the closest pair first.
+@dataclass(frozen=True, slots=True)
+class CharacterOptions:
+    """How tracks become characters. Cosines are those of the identity embedder; the defaults are SFace's.
 
-    Average linkage is the mean of the cosines between the members of two clusters. It keeps the meaning of the embedder's
-    threshold however large the clusters grow, which the cosine between centroids does not: averaging brings strangers closer.
+    Attributes:
+        same_person_cosine: mean cosine between faces from which two tracks are one person.
+        stranger_cosine: cosine below which a poorly seen track is somebody new; between the two it abstains.
+        margin: by how much the best character must beat the runner-up for a poorly seen track to be attached to it.
+        min_coherence: mean cosine of a track's faces to their mean, below which the track has mixed up people.
+        min_faces: sampled frames with a legible face that make a track worth a character of its own.
+        core_faces: sampled frames with a well seen face (weight of .4 and more) from which a track takes part in the first clustering.
+        face_pixels: height at which a face is large enough to be fully trusted, in pixels; a quarter of it counts nothing.
+        brightness: mean luma from which a face is bright enough to be fully trusted, 0..1.
+        frontal_degrees: head yaw up to which an embedding is fully trusted (weight 1).
+        side_degrees: head yaw from which an embedding says next to nothing (weight .05).
+    """
 
-    Up to BLOCK embeddings take O(N²) memory and close to O(N²) time (4,000 take about a second). More are clustered block by
-    block in the order given, then the blocks' clusters with one another: memory is O(BLOCK² + clusters²).
+    same_person_cosine: float = 0.36
+    stranger_cosine: float = 0.3
+    margin: float = 0.15
+    min_coherence: float = 0.55
+    min_faces: int = 3
+    core_faces: int = 8
+    face_pixels: float = 64.0
+    brightness: float = 0.15
+    frontal_degrees: float = 25.0
+    side_degrees: float = 60.0
+
+
+@dataclass(frozen=True)
+class Characters:
+    """The characters of a video of T tracks, the one seen most first.
+
+    Attributes:
+        of_track: (T,) number of the track's character, or -1.
+        reasons: T reasons of the tracks without a character, None for the others.
+        similarity: (T,) cosine of the track's mean embedding to its character's centroid, NaN without one.
+        centroids: (C, D) unit length.
+        purity: (C,) share of its face embeddings that reach same_person_cosine with its centroid, and are nearer to it than to any other's.
+        cohesion: (C,) mean cosine of its face embeddings to its centroid.
+        nearest_other: (C,) highest cosine to another centroid; NaN when there is none.
+    """
+
+    of_track: NDArray[np.int64]
+    reasons: list[RejectReason | None]
+    similarity: NDArray[np.float32]
+    centroids: NDArray[np.float32]
+    purity: NDArray[np.float32]
+    cohesion: NDArray[np.float32]
+    nearest_other: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.centroids)
+
+
+@dataclass(frozen=True)
+class _TrackEvidence:
+    """What the faces of each of T tracks say together.
+
+    Attributes:
+        mean: (T, D) weighted mean of the unit embeddings, so that the product of two means is the mean cosine between their faces.
+        weight: (T,) sum of the weights.
+        legible: (T,) faces that are large and bright enough.
+        well_seen: (T,) faces that are also frontal enough.
+        coherence: (T,) length of the mean.
+    """
+
+    mean: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    legible: NDArray[np.int64]
+    well_seen: NDArray[np.int64]
+    coherence: NDArray[np.float64]
+
+
+def assign_characters(observations: Observations, options: CharacterOptions | None = None) -> Characters:
+    """Group the tracks of one video by person.
 
     Args:
-        embeddings: (N, D), unit length; a mean of unit vectors may be given as it is, shorter than one.
-        same_person_cosine: mean cosine from which two clusters are one person.
-        weights: (N,) how many members each embedding stands for; all alike when None.
-        apart: pairs of rows that are different people whatever their embeddings say.
+        observations: all of them, of every shot and segment.
+        options: thresholds; the defaults fit SFace's embeddings.
 
     Returns:
-        (N,) labels 0, 1, … in the order in which the clusters first appear.
+        Characters ordered by how many observations they have; equal ones by their first track's name.
     """
-    count = len(embeddings)
-    sizes = np.ones(count) if weights is None else np.asarray(weights, np.float64)
-    conflicts = np.asarray(apart, np.int64).reshape(-1, 2)
-    labels = np.arange(count)
-    if count > BLOCK:
-        for start in range(0, count, BLOCK):
-            block = slice(start, min(start + BLOCK, count))
-            within = conflicts[((conflicts >= block.start) & (conflicts < block.stop)).all(axis=1)] - start
-            labels[block] = start + _agglomerate(embeddings[block], sizes[block], within, same_person_cosine)
-        labels = np.unique(labels, return_inverse=True)[1]
-    totals = np.bincount(labels, sizes)
-    means = np.zeros((len(totals), embeddings.shape[1]))
-    np.add.at(means, labels, embeddings * sizes[:, None])
-    merged = _agglomerate(means / np.maximum(totals, 1e-12)[:, None], totals, labels[conflicts], same_person_cosine)
-    return _in_order_of_appearance(merged[labels])
+    options = options or CharacterOptions()
+    evidence = _weigh(observations, options)
+    apart = simultaneous_tracks(observations)
+    enough = (evidence.legible >= options.min_faces) & (evidence.coherence >= options.min_coherence)
+    well_seen = enough & (evidence.well_seen >= options.core_faces)
+    labels = _disown(_cluster(well_seen, evidence, apart, options), evidence)
+    labels, alike = _attach(labels, evidence, apart, options)
+    unknown = (labels < 0) & enough & (alike < options.stranger_cosine)
+    newcomers = _cluster(unknown, evidence, apart, options)
+    labels = np.where(unknown, newcomers + labels.max(initial=-1) + 1, labels)
+    reasons = [_reason(int(label), int(legible), options) for label, legible in zip(labels, evidence.legible, strict=True)]
+    return _describe(_most_visible_first(labels, observations), reasons, evidence, observations, options)
 
 
-def _agglomerate(means: NDArray[np.floating], sizes: NDArray[np.float64], apart: NDArray[np.int64], threshold: float) -> NDArray[np.int64]:
-    """Labels (not consecutive) after joining the most alike clusters until no pair reaches the threshold; see cluster_embeddings."""
-    count = len(means)
-    labels = np.arange(count)
+def simultaneous_tracks(observations: Observations) -> NDArray[np.int64]:
+    """(P, 2) pairs of tracks whose faces were seen in the same frame: two different people."""
+    rows = np.flatnonzero(observations.has_face)
+    rows = rows[np.argsort(observations.pts_ns[rows], kind="stable")]
+    times, tracks = observations.pts_ns[rows], observations.track[rows]
+    pairs = []
+    for distance in range(1, len(rows)):
+        together = times[distance:] == times[:-distance]
+        if not together.any():
+            break
+        pairs.append(np.column_stack((tracks[:-distance][together], tracks[distance:][together])))
+    return np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0) if pairs else np.zeros((0, 2), np.int64)
+
+
+def _weigh(observations: Observations, options: CharacterOptions) -> _TrackEvidence:
+    faint = options.face_pixels / 4
+    size = np.clip((observations.face_pixels - faint) / (options.face_pixels - faint), 0, 1)
+    legibility = np.where(observations.has_embedding, size * np.clip(observations.brightness / options.brightness, 0, 1), 0)
+    turned = np.abs(np.nan_to_num(observations.yaw, nan=(options.frontal_degrees + options.side_degrees) / 2))
+    frontality = np.clip((options.side_degrees - turned) / (options.side_degrees - options.frontal_degrees), 0.05, 1)
+    weights = (legibility * frontality).astype(np.float64)
+    count, rows = len(observations.track_ids), np.flatnonzero(observations.has_embedding)
+    sums = np.zeros((count, observations.embedding.shape[1]))
+    np.add.at(sums, observations.track[rows], observations.embedding[rows] * weights[rows, None])
+    weight = np.bincount(observations.track, weights, count).astype(np.float64)
+    mean = sums / np.maximum(weight, 1e-9)[:, None]
+    legible = np.bincount(observations.track[legibility >= 0.25], minlength=count).astype(np.int64)
+    well_seen = np.bincount(observations.track[weights >= 0.4], minlength=count).astype(np.int64)
+    return _TrackEvidence(mean, weight, legible, well_seen, np.linalg.norm(mean, axis=1))
+
+
+def _cluster(chosen: NDArray[np.bool_], evidence: _TrackEvidence, apart: NDArray[np.int64], options: CharacterOptions) -> NDArray[np.int64]:
+    """(T,) cluster of each chosen track, -1 for the others."""
+    labels = np.full(len(chosen), -1, np.int64)
+    position = np.cumsum(chosen) - 1
+    pairs = position[apart[chosen[apart].all(axis=1)]]
+    labels[chosen] = cluster_embeddings(evidence.mean[chosen].astype(np.float32), options.same_person_cosine, evidence.weight[chosen], pairs.tolist())
+    return labels
+
+
+def _disown(labels: NDArray[np.int64], evidence: _TrackEvidence) -> NDArray[np.int64]:
+    """Labels without the tracks that are no more like the rest of their own cluster than like another: average linkage never takes a step back."""
+    known = np.flatnonzero(labels >= 0)
+    count, owner, weight = int(labels.max(initial=-1)) + 1, labels[known], evidence.weight[known, None]
     if count < 2:
         return labels
-    vectors = means.astype(np.float32)
-    cosines = vectors @ vectors.T
-    np.fill_diagonal(cosines, -np.inf)
-    cosines[apart[:, 0], apart[:, 1]] = cosines[apart[:, 1], apart[:, 0]] = -np.inf
-    sizes = sizes.copy()
-    nearest = cosines.argmax(axis=1)
-    best = cosines[labels, nearest]
-    while True:
-        kept = int(best.argmax())
-        if best[kept] < threshold:
-            return labels
-        joined = int(nearest[kept])
-        row = (sizes[kept] * cosines[kept] + sizes[joined] * cosines[joined]) / (sizes[kept] + sizes[joined])
-        sizes[kept] += sizes[joined]
-        labels[labels == joined] = kept
-        cosines[kept] = cosines[:, kept] = row
-        cosines[kept, kept] = -np.inf
-        cosines[joined] = cosines[:, joined] = -np.inf
-        stale = np.flatnonzero((nearest == kept) | (nearest == joined))
-        stale = np.union1d(stale, (kept, joined))
-        nearest[stale] = cosines[stale].argmax(axis=1)
-        best[stale] = cosines[stale, nearest[stale]]
+    sums, totals = np.zeros((count, evidence.mean.shape[1])), np.bincount(owner, weight[:, 0], count)
+    np.add.at(sums, owner, evidence.mean[known] * weight)
+    others = evidence.mean[known] @ (sums / totals[:, None]).T
+    others[np.arange(len(known)), owner] = -1
+    rest = totals[owner] - weight[:, 0]
+    own = np.einsum("td,td->t", evidence.mean[known], (sums[owner] - evidence.mean[known] * weight) / np.maximum(rest, 1e-9)[:, None])
+    alone = np.bincount(owner, minlength=count)[owner] == 1
+    kept = labels.copy()
+    kept[known[~alone & (own <= others.max(axis=1))]] = -1
+    return kept
 
 
-def _in_order_of_appearance(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    first, inverse = np.unique(labels, return_index=True, return_inverse=True)[1:]
-    ranks = np.empty(len(first), np.int64)
-    ranks[np.argsort(first)] = np.arange(len(first))
-    return ranks[inverse]
+def _attach(
+    labels: NDArray[np.int64], evidence: _TrackEvidence, apart: NDArray[np.int64], options: CharacterOptions
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels with the poorly seen tracks added to the character they clearly resemble, and (T,) their cosine to the most alike character (-1 without any).
+
+    A track that is in one frame with a character's track is not of that character. The tracks do not change the centroids, so their order does not matter,
+    except that of two which exclude each other the more alike one is attached.
+    """
+    alike = np.full(len(labels), -1.0)
+    candidates = np.flatnonzero((labels < 0) & (evidence.weight > 0) & (evidence.coherence >= options.min_coherence))
+    if not len(candidates) or labels.max() < 0:
+        return labels, alike
+    cosines = _unit(evidence.mean[candidates]) @ _centroids(labels, evidence).T
+    alike[candidates] = cosines.max(axis=1)
+    attached = labels.copy()
+    rivals = [[] for _ in labels]  # type: list[list[int]]
+    for first, second in apart.tolist():
+        rivals[first].append(second)
+        rivals[second].append(first)
+    for row in np.argsort(-cosines.max(axis=1), kind="stable"):
+        track, likeness = int(candidates[row]), cosines[row].copy()
+        likeness[[int(attached[rival]) for rival in rivals[track] if attached[rival] >= 0]] = -1
+        best = int(likeness.argmax())
+        runner_up = np.delete(cosines[row], best).max(initial=-1)
+        if likeness[best] >= options.same_person_cosine and likeness[best] - runner_up >= options.margin:
+            attached[track] = best
+    return attached, alike
+
+
+def _reason(label: int, legible: int, options: CharacterOptions) -> RejectReason | None:
+    if label >= 0:
+        return None
+    return RejectReason.TOO_FEW_FACES if legible < options.min_faces else RejectReason.UNCERTAIN_IDENTITY
+
+
+def _most_visible_first(labels: NDArray[np.int64], observations: Observations) -> NDArray[np.int64]:
+    seen = np.bincount(labels[labels >= 0], np.diff(observations.track_start)[labels >= 0])
+    first = np.array([np.argmax(labels == label) for label in range(len(seen))], np.int64)
+    rank = np.empty(len(seen) + 1, np.int64)
+    rank[np.lexsort((first, -seen))] = np.arange(len(seen))
+    rank[-1] = -1
+    return rank[labels]
+
+
+def _describe(
+    labels: NDArray[np.int64], reasons: list[RejectReason | None], evidence: _TrackEvidence, observations: Observations, options: CharacterOptions
+) -> Characters:
+    centroids = _centroids(labels, evidence)
+    count = len(centroids)
+    rows = np.flatnonzero(observations.has_embedding & (labels[observations.track] >= 0))
+    owner = labels[observations.track[rows]]
+    cosines = observations.embedding[rows] @ centroids.T.astype(np.float32)
+    own = cosines[np.arange(len(rows)), owner]
+    pure = (own >= options.same_person_cosine) & (own >= cosines.max(axis=1, initial=-1))
+    faces = np.maximum(np.bincount(owner, minlength=count), 1)
+    between = centroids @ centroids.T - 4 * np.eye(count)
+    similarity = np.full(len(labels), np.nan)
+    known = labels >= 0
+    similarity[known] = np.einsum("td,td->t", _unit(evidence.mean[known]), centroids[labels[known]])
+    return Characters(
+        of_track=labels,
+        reasons=reasons,
+        similarity=similarity.astype(np.float32),
+        centroids=centroids.astype(np.float32),
+        purity=(np.bincount(owner, pure, count) / faces).astype(np.float32),
+        cohesion=(np.bincount(owner, own, count) / faces).astype(np.float32),
+        nearest_other=(between.max(axis=1) if count > 1 else np.full(count, np.nan)).astype(np.float32),
+    )
+
+
+def _centroids(labels: NDArray[np.int64], evidence: _TrackEvidence) -> NDArray[np.float64]:
+    """(C, D) weighted mean of each character's tracks, unit length."""
+    known = labels >= 0
+    sums = np.zeros((int(labels.max(initial=-1)) + 1, evidence.mean.shape[1]))
+    np.add.at(sums, labels[known], evidence.mean[known] * evidence.weight[known, None])
+    return _unit(sums)
+
+
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12))
