@@ -1,0 +1,127 @@
+"""From what the user names to videos: folders, globs and list files expanded, every file identified, copies joined.
+
+The order in which inputs are named has no influence. A name that leads nowhere is a failure of that input, not of the job.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline import assets, storage
+from pipeline.failures import InputError, classify
+from pipeline.video.index import video_id
+from schemas.vocabulary import FailureKind
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".ogv", ".3gp", ".vob")
+"""What is taken for a video in a folder; a file that is named itself may be called anything."""
+
+LIST_SUFFIXES = (".txt", ".csv", ".list")
+ASSET = "asset:"
+"""Prefix of the name of a sample video that is fetched, see ``python -m jobs assets list``."""
+
+READERS = 16
+"""Files that are identified at the same time: each is a megabyte of waiting for the storage."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What was found.
+
+    Attributes:
+        videos: video_id to URI, by video_id.
+        copies: URI to the URI of the same content that is used instead.
+        failures: source to what is wrong with it.
+        named: every source that was looked at, so that old failures of those that are well now can be cleared.
+    """
+
+    videos: dict[str, str]
+    copies: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, InputError] = field(default_factory=dict)
+    named: tuple[str, ...] = ()
+
+
+def find_inputs(names: Iterable[str]) -> Inputs:
+    """Expand names and identify what they lead to.
+
+    Args:
+        names: paths and URLs of videos, of folders (all videos in and below them), globs, list files (one name per line; of a CSV the
+            column ``url``, ``uri``, ``path`` or ``video``, else the first), ``@file`` for a list file of any name, ``asset:NAME`` for a
+            sample video.
+    """
+    sources: set[str] = set()
+    failures: dict[str, InputError] = {}
+    for name in names:
+        try:
+            sources.update(_expand(name))
+        except InputError as error:
+            failures[storage.absolute(name)] = error
+    return _identify(sorted(sources), failures)
+
+
+def _identify(sources: list[str], failures: dict[str, InputError]) -> Inputs:
+    videos: dict[str, str] = {}
+    copies: dict[str, str] = {}
+    with ThreadPoolExecutor(READERS) as pool:
+        identities = list(pool.map(_video_id, sources))
+    for source, identity in zip(sources, identities, strict=True):
+        if isinstance(identity, InputError):
+            failures[source] = identity
+        elif identity in videos:
+            copies[source] = videos[identity]
+        else:
+            videos[identity] = source
+    return Inputs(dict(sorted(videos.items())), copies, dict(sorted(failures.items())), (*sources, *failures))
+
+
+def _video_id(source: str) -> str | InputError:
+    try:
+        return video_id(source)
+    except Exception as error:  # whatever is wrong with it, it is the input's and not the job's
+        return error if isinstance(error, InputError) else InputError(*classify(error))
+
+
+def _expand(name: str, listed: tuple[str, ...] = ()) -> Iterator[str]:
+    """The sources that a name stands for; ``listed`` are the list files it was found through."""
+    if name.startswith(ASSET):
+        yield str(assets.fetch(name.removeprefix(ASSET)))
+    elif name.startswith("@"):
+        yield from _listed(name[1:], listed)
+    elif name.lower().endswith(LIST_SUFFIXES) and storage.exists(name):
+        yield from _listed(name, listed)
+    elif storage.is_folder(name):
+        found = storage.list_files(name, recursive=True)
+        yield from (storage.absolute(uri) for uri in found if uri.lower().endswith(VIDEO_SUFFIXES))
+    else:
+        found = storage.expand(name)
+        if not found:
+            raise InputError(FailureKind.NOT_FOUND, f"{name}: no file matches; check the pattern")
+        yield from (storage.absolute(uri) for uri in found)
+
+
+def _listed(uri: str, listed: tuple[str, ...]) -> Iterator[str]:
+    """The sources of a list file. Relative paths in it are relative to its folder, or else to where the command runs."""
+    uri = storage.absolute(uri)
+    if uri in listed:
+        raise InputError(FailureKind.STORAGE, f"{uri}: this list file names itself, by way of {' → '.join(listed)}")
+    for name in _names(storage.read_bytes(uri).decode("utf-8-sig"), is_csv=uri.lower().endswith(".csv")):
+        yield from _expand(_beside(name, uri), (*listed, uri))
+
+
+def _names(text: str, is_csv: bool) -> list[str]:
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not is_csv:
+        return lines
+    header, *rows = csv.reader(lines)
+    column = next((number for number, cell in enumerate(header) if cell.strip().lower() in ("url", "uri", "path", "video")), None)
+    return [row[column or 0].strip() for row in (rows if column is not None else [header, *rows])]
+
+
+def _beside(name: str, list_uri: str) -> str:
+    folder = storage.local_path(list_uri)
+    path = None if name.startswith((ASSET, "@")) else storage.local_path(name)
+    if folder is None or path is None or path.is_absolute() or Path(name).exists():
+        return name
+    return str(folder.parent / path)
