@@ -4,7 +4,7 @@ The order in which inputs are named has no influence. A name that leads nowhere 
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,9 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpe
 LIST_SUFFIXES = (".txt", ".csv", ".list")
 ASSET = "asset:"
 """Prefix of the name of a sample video that is fetched, see ``python -m jobs assets list``."""
+
+LIST = "@"
+"""Prefix of a list file that may be called anything."""
 
 READERS = 16
 """Files that are identified at the same time: each is a megabyte of waiting for the storage."""
@@ -50,14 +53,10 @@ def find_inputs(names: Iterable[str]) -> Inputs:
             column ``url``, ``uri``, ``path`` or ``video``, else the first), ``@file`` for a list file of any name, ``asset:NAME`` for a
             sample video.
     """
-    sources: set[str] = set()
-    failures: dict[str, InputError] = {}
+    expansion = _Expansion()
     for name in names:
-        try:
-            sources.update(_expand(name))
-        except InputError as error:
-            failures[storage.absolute(name)] = error
-    return _identify(sorted(sources), failures)
+        expansion.add(name)
+    return _identify(sorted(expansion.sources), expansion.failures)
 
 
 def _identify(sources: list[str], failures: dict[str, InputError]) -> Inputs:
@@ -82,31 +81,45 @@ def _video_id(source: str) -> str | InputError:
         return error if isinstance(error, InputError) else InputError(*classify(error))
 
 
-def _expand(name: str, listed: tuple[str, ...] = ()) -> Iterator[str]:
-    """The sources that a name stands for; ``listed`` are the list files it was found through."""
-    if name.startswith(ASSET):
-        yield str(assets.fetch(name.removeprefix(ASSET)))
-    elif name.startswith("@"):
-        yield from _listed(name[1:], listed)
-    elif name.lower().endswith(LIST_SUFFIXES) and storage.exists(name):
-        yield from _listed(name, listed)
-    elif storage.is_folder(name):
-        found = storage.list_files(name, recursive=True)
-        yield from (storage.absolute(uri) for uri in found if uri.lower().endswith(VIDEO_SUFFIXES))
-    else:
-        found = storage.expand(name)
-        if not found:
-            raise InputError(FailureKind.NOT_FOUND, f"{name}: no file matches; check the pattern")
-        yield from (storage.absolute(uri) for uri in found)
+@dataclass
+class _Expansion:
+    """The sources that names stand for, and the names that stand for none."""
+
+    sources: set[str] = field(default_factory=set)
+    failures: dict[str, InputError] = field(default_factory=dict)
+
+    def add(self, name: str, listed: tuple[str, ...] = ()) -> None:
+        """Expand a name that was found through the list files ``listed``."""
+        try:
+            if name.startswith(ASSET):
+                self.sources.add(str(assets.fetch(name.removeprefix(ASSET))))
+            elif name.startswith(LIST):
+                self._add_listed(name.removeprefix(LIST), listed)
+            elif name.lower().endswith(LIST_SUFFIXES):
+                self._add_listed(name, listed)
+            else:
+                self.sources.update(storage.absolute(uri) for uri in _files(name))
+        except InputError as error:
+            self.failures[name if name.startswith((ASSET, LIST)) else storage.absolute(name)] = error
+
+    def _add_listed(self, uri: str, listed: tuple[str, ...]) -> None:
+        """The sources of a list file. Relative paths in it are relative to its folder, or else to where the command runs."""
+        uri = storage.absolute(uri)
+        if uri in listed:
+            raise InputError(FailureKind.STORAGE, f"{uri}: this list file names itself, by way of {' → '.join(listed)}; take it out of the list")
+        for name in _names(storage.read_bytes(uri).decode("utf-8-sig"), is_csv=uri.lower().endswith(".csv")):
+            self.add(_beside(name, uri), (*listed, uri))
 
 
-def _listed(uri: str, listed: tuple[str, ...]) -> Iterator[str]:
-    """The sources of a list file. Relative paths in it are relative to its folder, or else to where the command runs."""
-    uri = storage.absolute(uri)
-    if uri in listed:
-        raise InputError(FailureKind.STORAGE, f"{uri}: this list file names itself, by way of {' → '.join(listed)}")
-    for name in _names(storage.read_bytes(uri).decode("utf-8-sig"), is_csv=uri.lower().endswith(".csv")):
-        yield from _expand(_beside(name, uri), (*listed, uri))
+def _files(name: str) -> list[str]:
+    """The files of a folder or glob, or the one that is named; the storage is asked only where the name leaves it open."""
+    if name.lower().endswith(VIDEO_SUFFIXES) and not any(sign in name for sign in "*?["):
+        return [name]
+    if storage.is_folder(name):
+        return [uri for uri in storage.list_files(name, recursive=True) if uri.lower().endswith(VIDEO_SUFFIXES)]
+    if found := storage.expand(name):
+        return found
+    raise InputError(FailureKind.NOT_FOUND, f"{name}: no file matches; check the pattern")
 
 
 def _names(text: str, is_csv: bool) -> list[str]:
@@ -121,7 +134,7 @@ def _names(text: str, is_csv: bool) -> list[str]:
 
 def _beside(name: str, list_uri: str) -> str:
     folder = storage.local_path(list_uri)
-    path = None if name.startswith((ASSET, "@")) else storage.local_path(name)
+    path = None if name.startswith((ASSET, LIST)) else storage.local_path(name)
     if folder is None or path is None or path.is_absolute() or Path(name).exists():
         return name
     return str(folder.parent / path)
