@@ -105,6 +105,8 @@ class RejectReason(StrEnum):
     NO_CHARACTER = "no_character"
     """Its track belongs to no character."""
     FACE_TOO_SMALL = "face_too_small"
+    PERSON_TOO_SMALL = "person_too_small"
+    """As FACE_TOO_SMALL, of a person whose face is not seen."""
     BLURRED = "blurred"
     TOO_DARK = "too_dark"
     TOO_BRIGHT = "too_bright"
