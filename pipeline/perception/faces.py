@@ -28,6 +28,7 @@ class FaceOptions:
         long_side: pixels a larger frame's long side is scaled down to.
         long_shot_side: the same for the second look at a long shot.
         long_shot_face: a frame is a long shot when the first look finds no face at least this high, as a share of the long side.
+        least_pixels: faces less high in the frame are dropped: nobody can tell who they are.
         score: faces below it are dropped, 0..1; under 0.7 hands, ears and textiles are found too.
         overlap: of two faces that overlap more (intersection over union), the one with the lower score is dropped.
     """
@@ -35,6 +36,7 @@ class FaceOptions:
     long_side: int = 640
     long_shot_side: int = 1280
     long_shot_face: float = 0.08
+    least_pixels: float = 24.0
     score: float = 0.7
     overlap: float = 0.3
 
@@ -70,7 +72,7 @@ class YuNet:
         tallest = max((float(face.box[3] - face.box[1]) for face in faces), default=0.0)
         if frame_side > options.long_side and tallest < options.long_shot_face * frame_side:
             faces = _without_doubles(faces + self._look(image, options.long_shot_side), options.overlap)
-        return sorted(faces, key=lambda face: -face.score)
+        return sorted((face for face in faces if face.box[3] - face.box[1] >= options.least_pixels), key=lambda face: -face.score)
 
     def close(self) -> None:
         """Release the network."""
