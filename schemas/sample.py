@@ -29,7 +29,7 @@ AUDIO_RATE = 16_000
 
 JSON, VIDEO, AUDIO = "json", "mp4", "flac"
 
-_KEY = re.compile(r"(?!__)[A-Za-z0-9_-]+")
+_KEY = re.compile(r"(?!__)[A-Za-z0-9_-]{1,80}")
 
 
 class SampleError(ValueError):
@@ -131,7 +131,7 @@ def member_name(key: str, member: str) -> str:
         SampleError: the key would not come back from webdataset, which splits at the first dot.
     """
     if not _KEY.fullmatch(key):
-        raise SampleError(f"{key!r} cannot be a sample's key: it may have letters, digits, '-' and '_' only, and not start with '__'")
+        raise SampleError(f"{key!r} cannot be a sample's key: it may have up to 80 letters, digits, '-' and '_' only, and not start with '__'")
     return f"{key}.{member}"
 
 
