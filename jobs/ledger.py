@@ -85,12 +85,13 @@ def withdraw(out: str, stage: Stage, video_id: str, segment: int = 0) -> None:
 
 
 def retract(out: str, stage: Stage, video_id: str, segment: int = 0) -> None:
-    """Remove a unit's row, then the parts that it alone vouches for."""
+    """Remove a unit's row, then its parts; a part that stands for the whole video only when no other segment vouches for it."""
     withdraw(out, stage, video_id, segment)
     for table in parts.SEGMENT_TABLES.get(stage, ()):
         parts.remove_part(out, table, parts.segment_part(video_id, segment))
-    for table in parts.VIDEO_TABLES.get(stage, ()):
-        parts.remove_part(out, table, video_id)
+    if not parts.part_names(out, UNITS, f"{stage}-{video_id}-"):
+        for table in parts.VIDEO_TABLES.get(stage, ()):
+            parts.remove_part(out, table, video_id)
 
 
 def load(out: str, stage: Stage) -> dict[str, DoneUnit]:
