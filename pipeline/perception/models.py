@@ -36,24 +36,9 @@ class PerceptionOptions:
         threads: threads of one model; the jobs run several workers instead.
     """
 
-    faces: if TYPE_CHECKING:
-    from pipeline.perception.insightface import InsightFacePack
-
-M = TypeVar("M", bound=Model)
-
-FaceBackend = "embedded"
-    identity: if TYPE_CHECKING:
-    from pipeline.perception.insightface import InsightFacePack
-
-M = TypeVar("M", bound=Model)
-
-FaceBackend = "embedded"
-    head_pose: if TYPE_CHECKING:
-    from pipeline.perception.insightface import InsightFacePack
-
-M = TypeVar("M", bound=Model)
-
-FaceBackend = "embedded"
+    faces: FaceBackend = "embedded"
+    identity: FaceBackend = "embedded"
+    head_pose: FaceBackend = "embedded"
     expression: ExpressionBackend = "embedded"
     insightface_weights: str | None = None
     deepface_weights: str | None = None
