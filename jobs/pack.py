@@ -1,16 +1,13 @@
-"""The pack stage: accepted clips to shards, and the check that reads every shard back.
+"""The pack stage: accepted clips to shards.
 
 Two steps, so that the shards never depend on which worker was faster. First every clip that no shard holds yet is made into a sample, in
 parallel, and staged as a file of its own; an interrupted job finds those again. Then the shards are planned from what is there, copied
 together, and the index is written.
 """
 
-import shutil
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from jobs import ledger, parts
 from jobs.engine import run_units
@@ -18,13 +15,12 @@ from jobs.failure_log import FailureLog
 from jobs.stage import Job, StageSummary
 from pipeline import storage
 from pipeline.failures import InputError
-from pipeline.pack import shards as layout
-from pipeline.pack.check import check_coverage, check_files, check_shard
+from pipeline.pack import shards as shard_files
 from pipeline.pack.clips import pack_clips
 from pipeline.pack.options import PackOptions
 from pipeline.pack.shards import Piece, Row, ShardPlan
 from pipeline.pack.tasks import ANCHOR_COLUMNS, CLIP_COLUMNS, PackTask, chunks, plan_tasks
-from schemas.tables import ANCHORS, CLIPS, FAILURES, VIDEOS, TableVersionError
+from schemas.tables import ANCHORS, CLIPS, VIDEOS, TableVersionError
 from schemas.vocabulary import FailureKind, Stage, Status
 
 CRASHES = {FailureKind.WORKER_DIED, FailureKind.TIMED_OUT, FailureKind.OUT_OF_MEMORY}
@@ -39,65 +35,48 @@ class PackUnit:
     video_id: str
     tasks: tuple[PackTask, ...]
 
+    def __str__(self) -> str:
+        return f"{len(self.tasks)} clips of {self.uri} from {self.tasks[0].key} on"
 
+
+@dataclass(frozen=True)
 class PackWork:
     """Makes samples and stages them."""
 
-    name = "pack"
-
-    def __init__(self, shards: str, options: PackOptions) -> None:
-        self._shards, self._options = shards, options
+    shards: str
+    options: PackOptions
+    name: str = "pack"
 
     def setup(self) -> None:
         """Nothing to load."""
 
     def __call__(self, unit: PackUnit) -> list[tuple[str, Piece | InputError]]:
         """Key and staged sample, or the error, of every clip; those staged before are found again."""
-        found = {task.key: layout.find_staged(self._shards, task.key, task.sample_hash) for task in unit.tasks}
+        found = {task.key: shard_files.find_staged(self.shards, task.key, task.sample_hash) for task in unit.tasks}
         results: list[tuple[str, Piece | InputError]] = [(key, piece) for key, piece in found.items() if piece]
         missing = [task for task in unit.tasks if found[task.key] is None]
         if missing:
-            made = pack_clips(unit.uri, missing, self._options)
-            results += [(task.key, sample if isinstance(sample, InputError) else layout.stage(self._shards, sample)) for task, sample in made]
+            made = pack_clips(unit.uri, missing, self.options)
+            results += [(task.key, sample if isinstance(sample, InputError) else shard_files.stage(self.shards, sample)) for task, sample in made]
         return results
 
     def close(self) -> None:
         """Nothing to release."""
 
 
+@dataclass(frozen=True)
 class ShardWork:
     """Copies shards together."""
 
-    name = "shards"
-
-    def __init__(self, shards: str) -> None:
-        self._shards = shards
+    shards: str
+    name: str = "shards"
 
     def setup(self) -> None:
         """Nothing to load."""
 
-    def __call__(self, plan: ShardPlan) -> int:
+    def __call__(self, unit: ShardPlan) -> int:
         """Write a shard; its size in bytes."""
-        return layout.write_shard(self._shards, plan)
-
-    def close(self) -> None:
-        """Nothing to release."""
-
-
-class CheckWork:
-    """Reads shards back."""
-
-    name = "check"
-
-    def __init__(self, shards: str) -> None:
-        self._shards = shards
-
-    def setup(self) -> None:
-        """Nothing to load."""
-
-    def __call__(self, unit: tuple[str, list[Row]]) -> list[str]:
-        """What is wrong with a shard, given its name and its rows of the index."""
-        return check_shard(self._shards, *unit)
+        return shard_files.write_shard(self.shards, unit)
 
     def close(self) -> None:
         """Nothing to release."""
@@ -118,49 +97,24 @@ def pack(job: Job, options: PackOptions) -> StageSummary:
         SetupError: no worker could be started.
     """
     started = time.monotonic()
-    shards = storage.join(job.out, layout.FOLDER)
+    shards = storage.join(job.out, shard_files.FOLDER)
     summary = StageSummary(Stage.PACK)
-    present = _present(shards)
+    present, intact = _present(shards)
     wanted, missing = _wanted(job.out, options, present)
     log = FailureLog(job.out, Stage.PACK, ledger.config_hash(Stage.PACK, asdict(options)))
     log.clear_where(lambda source, _: source not in wanted)
-    pieces = _stage_missing(job, shards, options, missing, wanted, log, summary)
-    _update_shards(job, shards, options, present, wanted, pieces, summary)
+    pieces = _stage_missing(job, shards, options, missing, log, summary)
+    rows = _update_shards(job, shards, options, present, wanted, pieces, summary)
+    if not intact or rows != present:
+        shard_files.write_shard_index(shards, rows)
+    summary.counts["shards removed"] = shard_files.tidy(shards, {row["shard"] for row in rows})
     summary.skipped = len(wanted) - summary.done - summary.failed
     summary.wall_seconds = time.monotonic() - started
     return summary
 
 
-def check(job: Job) -> list[str]:
-    """Read everything in the shards back; a line for each thing that is wrong, none when all is well.
-
-    Every sample is read by the byte range that the index gives and compared with what the tar holds; its metadata is parsed, its video,
-    audio and pictures are decoded and counted; index, shards and the clips table must know the same samples.
-    """
-    shards = storage.join(job.out, layout.FOLDER)
-    try:
-        rows = layout.read_shard_index(shards)
-    except ValueError as error:
-        return [str(error)]
-    by_shard: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        by_shard[row["shard"]].append(row)
-    problems = check_files(shards, rows)
-    problems += check_coverage(rows, _accepted(job.out), set(parts.read_parts(job.out, FAILURES, columns=["source"])["source"].to_pylist()))
-    with job.progress.stage("check", len(by_shard)) as progress:
-        for outcome in run_units(CheckWork(shards), sorted(by_shard.items()), job.engine):
-            problems += outcome.result if outcome.result is not None else [f"{outcome.unit[0]}: {outcome.error}"]
-            progress.advance(failed=bool(outcome.error or outcome.result))
-    return sorted(problems)
-
-
-def _accepted(out: str) -> set[str]:
-    clips = parts.read_parts(out, CLIPS, _video_ids(out), ["clip_id", "status"]).to_pylist()
-    return {clip["clip_id"] for clip in clips if clip["status"] == Status.ACCEPTED}
-
-
-def _video_ids(out: str) -> list[str]:
-    """The videos that select has finished."""
+def finished_videos(out: str) -> list[str]:
+    """The videos that select has finished: only their clips are packed."""
     return sorted({unit.video_id for unit in ledger.load(out, Stage.SELECT).values()})
 
 
@@ -171,15 +125,17 @@ def _tasks(out: str, video_id: str, options: PackOptions) -> list[PackTask]:
     return plan_tasks(clips, parts.read_part(out, ANCHORS, video_id, ANCHOR_COLUMNS).to_pylist(), options)
 
 
-def _present(shards: str) -> list[Row]:
-    """The index's rows of the shards that are there in full. Shards of another release's index are packed anew."""
+def _present(shards: str) -> tuple[list[Row], bool]:
+    """The index's rows of the shards that are there in full, and whether that is all it has. Shards of another release's index are packed anew."""
+    uri = storage.join(shards, shard_files.INDEX)
     try:
-        rows = layout.read_shard_index(shards)
+        rows = shard_files.read_shard_index(shards)
     except TableVersionError:
-        storage.remove(storage.join(shards, layout.INDEX))
-        return []
-    whole = {shard for shard, size in layout.shard_sizes(rows).items() if _size(storage.join(shards, shard)) == size}
-    return [row for row in rows if row["shard"] in whole]
+        storage.remove(uri)
+        return [], False
+    whole = {shard for shard, size in shard_files.shard_sizes(rows).items() if _size(storage.join(shards, shard)) == size}
+    present = [row for row in rows if row["shard"] in whole]
+    return present, len(present) == len(rows) and storage.exists(uri)
 
 
 def _size(uri: str) -> int | None:
@@ -200,7 +156,7 @@ def _wanted(out: str, options: PackOptions, present: Sequence[Row]) -> tuple[dic
     packed = {(row["key"], row["sample_hash"]) for row in present}
     wanted: dict[str, str] = {}
     missing = []
-    for video_id in _video_ids(out):
+    for video_id in finished_videos(out):
         tasks = _tasks(out, video_id, options)
         wanted |= {task.key: task.sample_hash for task in tasks}
         absent = [task for task in tasks if (task.key, task.sample_hash) not in packed]
@@ -221,9 +177,7 @@ def _units(out: str, options: PackOptions, missing: Sequence[_Missing]) -> Itera
             yield PackUnit(uri, video.video_id, chunk)
 
 
-def _stage_missing(
-    job: Job, shards: str, options: PackOptions, missing: Sequence[_Missing], wanted: dict[str, str], log: FailureLog, summary: StageSummary
-) -> list[Piece]:
+def _stage_missing(job: Job, shards: str, options: PackOptions, missing: Sequence[_Missing], log: FailureLog, summary: StageSummary) -> list[Piece]:
     """Make what is missing. The clips of a unit in which workers died are tried again one by one, so that one of them does not cost the others."""
     started = time.monotonic()
     pieces: list[Piece] = []
@@ -252,3 +206,24 @@ def _stage_missing(
     summary.media_seconds = sum(piece.row["frame_count"] / piece.row["frame_rate"] for piece in pieces)
     summary.seconds["encode"] = time.monotonic() - started
     return pieces
+
+
+def _update_shards(
+    job: Job, shards: str, options: PackOptions, present: Sequence[Row], wanted: dict[str, str], pieces: Sequence[Piece], summary: StageSummary
+) -> list[Row]:
+    """Keep the shards without a stale sample; put what is new, and what is still wanted of the others, into new ones. Gives the index's rows."""
+    started = time.monotonic()
+    stale = {row["shard"] for row in present if wanted.get(row["key"]) != row["sample_hash"]}
+    kept = [row for row in present if row["shard"] not in stale]
+    rescued = [Piece(row, storage.join(shards, row["shard"])) for row in present if row["shard"] in stale and wanted.get(row["key"]) == row["sample_hash"]]
+    first = 1 + max((shard_files.shard_number(row["shard"]) for row in present), default=-1)
+    plans, rows = shard_files.fill([*pieces, *rescued], first, options.shard_bytes, options.seed)
+    for outcome in run_units(ShardWork(shards), plans, job.engine):
+        if outcome.error is not None:
+            raise outcome.error
+        summary.counts["shard bytes written"] += outcome.result or 0
+    summary.counts["samples"] = len(kept) + len(rows)
+    summary.counts["shards written"] = len(plans)
+    summary.counts["shards kept"] = len({row["shard"] for row in kept})
+    summary.seconds["shards"] = time.monotonic() - started
+    return kept + rows

@@ -8,7 +8,7 @@ readers see the old shards.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -171,6 +171,18 @@ def write_shard_index(shards: str, rows: Sequence[Row]) -> pa.Table:
     table = SHARD_INDEX.from_rows(rows)
     storage.write_atomic(storage.join(shards, INDEX), lambda file: write_table(SHARD_INDEX, table, file))
     return table
+
+
+def tidy(shards: str, names: Collection[str]) -> int:
+    """Remove what the index does not know: shards with other names, staged samples, half-written files. Gives the number of shards removed."""
+    orphans = [uri for uri in storage.list_files(shards, ".tar") if storage.file_name(uri) not in names]
+    staging = storage.join(shards, STAGING)
+    for uri in [*orphans, *storage.list_files(staging)]:
+        storage.remove(uri)
+    storage.remove_leftovers(shards)
+    if (folder := storage.local_path(staging)) is not None and folder.is_dir():
+        folder.rmdir()
+    return len(orphans)
 
 
 def _copy(uri: str, offset: int, size: int, target: BinaryIO) -> None:

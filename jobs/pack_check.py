@@ -1,0 +1,62 @@
+"""``pack --check``: reads every shard below an output root back and says what is wrong."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from jobs import parts
+from jobs.engine import run_units
+from jobs.pack import finished_videos
+from jobs.stage import Job
+from pipeline import storage
+from pipeline.pack.check import check_coverage, check_files, check_shard
+from pipeline.pack.shards import FOLDER, INDEX, Row, read_shard_index
+from schemas.tables import CLIPS, FAILURES
+from schemas.vocabulary import Status
+
+
+@dataclass(frozen=True)
+class CheckWork:
+    """Reads shards back."""
+
+    shards: str
+    name: str = "check"
+
+    def setup(self) -> None:
+        """Nothing to load."""
+
+    def __call__(self, unit: tuple[str, list[Row]]) -> list[str]:
+        """What is wrong with a shard, given its name and its rows of the index."""
+        return check_shard(self.shards, *unit)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def check(job: Job) -> list[str]:
+    """Read everything in the shards back; a line for each thing that is wrong, none when all is well.
+
+    Every member is read by the byte range that the index gives and compared with what the tar holds; the metadata is parsed; video, audio
+    and pictures are decoded and counted; index, shards and the clips table must know the same samples.
+    """
+    shards = storage.join(job.out, FOLDER)
+    if not storage.exists(storage.join(shards, INDEX)):
+        return [f"{shards} has no {INDEX}: run pack"]
+    try:
+        rows = read_shard_index(shards)
+    except ValueError as error:
+        return [str(error)]
+    by_shard: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_shard[row["shard"]].append(row)
+    failed = parts.read_parts(job.out, FAILURES, columns=["source"])["source"].to_pylist()
+    problems = check_files(shards, rows) + check_coverage(rows, _accepted(job.out), failed)
+    with job.progress.stage("check", len(by_shard)) as progress:
+        for outcome in run_units(CheckWork(shards), sorted(by_shard.items()), job.engine):
+            problems += outcome.result if outcome.result is not None else [f"{outcome.unit[0]}: {outcome.error}"]
+            progress.advance(failed=bool(outcome.error or outcome.result))
+    return sorted(problems)
+
+
+def _accepted(out: str) -> set[str]:
+    clips = parts.read_parts(out, CLIPS, finished_videos(out), ["clip_id", "status"]).to_pylist()
+    return {clip["clip_id"] for clip in clips if clip["status"] == Status.ACCEPTED}
