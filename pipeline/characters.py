@@ -30,7 +30,7 @@ class CharacterOptions:
         margin: by how much the best character must beat the runner-up for a poorly seen track to be attached to it.
         min_coherence: mean cosine of a track's faces to their mean, below which the track has mixed up people.
         min_faces: sampled frames with a legible face that make a track worth a character of its own.
-        core_faces: sampled frames with a well seen face (weight of .4 and more) from which a track takes part in the first clustering.
+        core_faces: sampled frames with a well seen face (weight of .5 and more) from which a track takes part in the first clustering.
         face_pixels: height at which a face is large enough to be fully trusted, in pixels; a quarter of it counts nothing.
         brightness: mean luma from which a face is bright enough to be fully trusted, 0..1.
         frontal_degrees: head yaw up to which an embedding is fully trusted (weight 1).
@@ -145,7 +145,7 @@ def _weigh(observations: Observations, options: CharacterOptions) -> _TrackEvide
     weight = np.bincount(observations.track, weights, count).astype(np.float64)
     mean = sums / np.maximum(weight, 1e-9)[:, None]
     legible = np.bincount(observations.track[legibility >= 0.25], minlength=count).astype(np.int64)
-    well_seen = np.bincount(observations.track[weights >= 0.4], minlength=count).astype(np.int64)
+    well_seen = np.bincount(observations.track[weights >= 0.5], minlength=count).astype(np.int64)
     return _TrackEvidence(mean, weight, legible, well_seen, np.linalg.norm(mean, axis=1))
 
 
