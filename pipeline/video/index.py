@@ -27,6 +27,9 @@ __all__ = ["AudioFacts", "VideoError", "VideoIndex", "read_index", "video_id"]
 HASHED_BLOCKS, HASHED_BYTES = 16, 65536
 """video_id hashes this many blocks of this many bytes."""
 
+CODECS_THAT_HIDE_ORDER = ("h264", "hevc")
+"""Codecs whose order of presentation FFmpeg cannot tell from the packets alone when the container (AVI) gives no times."""
+
 SQUARE_ENOUGH = Fraction(1, 100)
 """Pixels whose aspect ratio differs from 1 by less are taken for square."""
 
@@ -201,12 +204,14 @@ class _FramePacket:
 
 def _displayed(container: av.container.InputContainer, stream: av.video.VideoStream, uri: str) -> list[_FramePacket]:
     """The packets that become displayed frames, in order of presentation."""
+    if container.format.name == "avi" and stream.codec_context.has_b_frames and stream.codec_context.codec.canonical_name in CODECS_THAT_HIDE_ORDER:
+        raise VideoError(FailureKind.UNSUPPORTED, f"{uri} is an AVI with B-frames, which say nothing about their times: convert it, ffmpeg -i IN OUT.mp4")
     frames: dict[int, _FramePacket] = {}
     first_keyframe: int | None = None
     rotation = 0
     for packet in _whole_packets(container, stream):
         if packet.pts is None:
-            raise VideoError(FailureKind.UNSUPPORTED, f"{uri} has frames without times: give it times with `ffmpeg -fflags +genpts -i IN -c copy OUT.mkv`")
+            raise VideoError(FailureKind.UNSUPPORTED, f"{uri} has frames without times: give it times by converting it: ffmpeg -i IN OUT.mp4")
         if first_keyframe is None:
             if not packet.is_keyframe:
                 continue

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from pipeline.video.clock import SECOND, to_ns, to_ticks
 from pipeline.video.container import VideoError, open_video
 from pipeline.video.index import VideoIndex, read_index
+from pipeline.video.reading import displayed_size, read_nearest
 from schemas.vocabulary import FailureKind
 
 SEEK_WORTH_FRAMES = 8
 """Decoding on is preferred to seeking when it costs at most this many more frames."""
-UNSORTED_AT_ONCE = 16
-"""Instants out of order are read in order of time within groups of this many; so many pictures are held at most."""
 
 
 class PyAVFrame:
@@ -51,17 +50,6 @@ class PyAVFrame:
             threads=1,
         )
         return upright(cast(NDArray[np.uint8], scaled.to_ndarray()), index.rotation)
-
-
-def displayed_size(index: VideoIndex, width: int | None, height: int | None) -> tuple[int, int]:
-    """The size a picture is asked in: as displayed when neither is given, the other in proportion when one is."""
-    if width is None and height is None:
-        return index.width, index.height
-    if width is None:
-        width = max(1, round(index.width * (height or 1) / index.height))
-    if height is None:
-        height = max(1, round(index.height * width / index.width))
-    return width, height
 
 
 def upright(image: NDArray[np.uint8], rotation: int) -> NDArray[np.uint8]:
@@ -98,14 +86,7 @@ class PyAVDecoder:
 
     def read(self, instants_ns: Sequence[int]) -> Iterator[PyAVFrame]:
         """For each instant the nearest frame, in the order given; see Decoder."""
-        wanted = self._index.nearest(np.asarray(instants_ns, np.int64).reshape(-1)).tolist()
-        if wanted == sorted(wanted):
-            yield from self._ascending(wanted)
-            return
-        for group in (wanted[at : at + UNSORTED_AT_ONCE] for at in range(0, len(wanted), UNSORTED_AT_ONCE)):
-            distinct = sorted(set(group))
-            found = dict(zip(distinct, self._ascending(distinct), strict=True))
-            yield from (found[position] for position in group)
+        return read_nearest(self._index, instants_ns, self._ascending)
 
     def close(self) -> None:
         """Close the file; calling it twice is fine."""
