@@ -179,7 +179,7 @@ def _describe(
     within = appearance.in_shot[first:last]
     main = within[people.identity[within] == appearance.character]
     others = within[people.identity[within] != appearance.character]
-    sampled = max(int((end_ns - start_ns) / appearance.shot.period_ns), len(np.unique(observations.pts_ns[within])), 1)
+    sampled = max(_sampled(observations.pts_ns[within], start_ns, end_ns, appearance.shot.period_ns), len(np.unique(observations.pts_ns[within])))
     tracks, frames = np.unique(observations.track[main], return_counts=True)
     names, position = np.unique(people.identity[others], return_inverse=True)
     largest = np.bincount(position, people.size[others], len(names)).max(initial=0.0)
@@ -199,3 +199,9 @@ def _describe(
         "anchors_outside": len(anchor_times) - inside,
         "others_size": float(largest / max(people.size[main].sum(), 1e-9)),
     }
+
+
+def _sampled(times: NDArray[np.int64], start_ns: int, end_ns: int, period_ns: float) -> int:
+    """How many sampled frames a span holds, told from one of them: the tables know only those in which somebody was seen."""
+    phase = (times.min(initial=end_ns) - start_ns) % period_ns
+    return max(1, int((end_ns - start_ns - phase) / period_ns - 0.1) + 1)
