@@ -113,7 +113,7 @@ class _Expansion:
 
 def _files(name: str) -> list[str]:
     """The files of a folder or glob, or the one that is named; the storage is asked only where the name leaves it open."""
-    if name.lower().endswith(VIDEO_SUFFIXES) and not any(sign in name for sign in "*?["):
+    if name.startswith(("http://", "https://")) or (name.lower().endswith(VIDEO_SUFFIXES) and not any(sign in name for sign in "*?[")):
         return [name]
     if storage.is_folder(name):
         return [uri for uri in storage.list_files(name, recursive=True) if uri.lower().endswith(VIDEO_SUFFIXES)]

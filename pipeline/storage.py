@@ -144,8 +144,8 @@ def list_files(folder: str, suffix: str | tuple[str, ...] = "", recursive: bool 
 
 def expand(pattern: str) -> list[str]:
     """The files that match a glob (``*``, ``?``, ``[…]``, ``**``), sorted; a URI without such characters is given back as it is."""
-    if "?" in pattern and local_path(pattern) is None and not any(sign in pattern for sign in "*["):
-        return [pattern]  # the query of a URL
+    if pattern.startswith(("http://", "https://")):  # its ? begins a query
+        return [pattern]
     if not glob.has_magic(pattern) or (local_path(pattern) is not None and exists(pattern)):
         return [pattern]
     with _typed(pattern):

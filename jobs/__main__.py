@@ -1,0 +1,73 @@
+"""The command line: ``python -m jobs run | observe | select | pack | report | assets``.
+
+Exit codes: 0 all well (single inputs may have failed: they are in the failures table), 1 nothing could be done, or a check failed,
+2 wrong usage, 130 stopped by a signal.
+"""
+
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import tyro
+from rich.console import Console
+
+from jobs.assets import fetch_assets, list_assets
+from jobs.engine import SetupError
+from jobs.options import COMMANDS, Assets, Command
+from jobs.run import execute
+from jobs.yaml_options import OptionsError, with_yaml
+from pipeline.failures import InputError
+
+USAGE, NOTHING_DONE, STOPPED = 2, 1, 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command; its exit code."""
+    console = Console(stderr=True, soft_wrap=True)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        command = parse(arguments)
+        if isinstance(command, Assets):
+            return _assets(command)
+        return execute(command, arguments)
+    except OptionsError as error:
+        console.print(f"{error}", style="red", markup=False)
+        return USAGE
+    except (SetupError, InputError) as error:
+        console.print(f"{error}", style="red", markup=False)
+        return NOTHING_DONE
+    except KeyboardInterrupt:
+        console.print("stopped; what is finished is kept, the same command goes on from there", markup=False)
+        return STOPPED
+
+
+def parse(arguments: Sequence[str]) -> Command:
+    """The command and its options.
+
+    Raises:
+        OptionsError: a YAML file that is not right.
+        SystemExit: 2 for a wrong usage, 0 after ``--help``.
+    """
+    name, *rest = [*arguments] or [""]
+    if name in COMMANDS:
+        arguments = [name, *with_yaml(COMMANDS[name], rest)]
+    return tyro.cli(Command, prog="python -m jobs", description=__doc__, args=list(arguments))  # type: ignore[call-overload, no-any-return]
+
+
+def _assets(command: Assets) -> int:
+    console = Console()
+    if command.action == "list":
+        list_assets(console)
+        return 0
+    return NOTHING_DONE if fetch_assets(command.names, console) else 0
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

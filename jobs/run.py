@@ -1,0 +1,98 @@
+"""The commands that work on an output root: which stages each runs, with one record, one progress display and one summary at the end."""
+
+import os
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+
+from jobs.inputs import Inputs, find_inputs
+from jobs.observe import observe
+from jobs.options import Assets, Command, Observe, Pack, Report, Run, Select
+from jobs.pack import check, pack
+from jobs.progress import Progress
+from jobs.report import report
+from jobs.run_record import RunRecord
+from jobs.select import select
+from jobs.stage import Job, StageSummary
+from jobs.summary import print_summary, totals
+from jobs.yaml_options import OptionsError
+from pipeline import storage
+
+JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by Ray inside a submitted job, which runs in a copy of the working directory that is thrown away."""
+
+
+def execute(command: Command, arguments: Sequence[str]) -> int:
+    """Run a command on its output root; its exit code.
+
+    Raises:
+        OptionsError: the output root cannot be meant.
+        SetupError: a stage cannot start.
+        InputError: the output root cannot be written.
+    """
+    assert not isinstance(command, Assets)
+    progress = Progress()
+    out = _output_root(command.out)
+    job = Job(out, command.engine, progress)
+    if isinstance(command, Pack) and command.check:
+        return _check(job)
+    storage.remove_leftovers(out)
+    record = RunRecord(out, command, arguments)
+    summaries: list[StageSummary] = []
+    try:
+        summaries.extend(_stages(job, command))
+    except KeyboardInterrupt:
+        record.finish("stopped", summaries, {})
+        raise
+    except BaseException:
+        record.finish("failed", summaries, {})
+        raise
+    held = totals(out)
+    record.finish("finished", summaries, held)
+    print_summary(Console(), summaries, held)
+    return _exit_code(progress, summaries)
+
+
+def _stages(job: Job, command: Run | Observe | Select | Pack | Report) -> Iterator[StageSummary]:
+    if isinstance(command, Run | Observe):
+        inputs = find_inputs(command.videos)
+        _tell(job, inputs)
+        yield from observe(job, inputs, command.observe, command.perception, command.segment_minutes)
+    if isinstance(command, Run | Select):
+        yield select(job, command.select)
+    if isinstance(command, Run | Pack):
+        yield pack(job, command.pack)
+    if isinstance(command, Run | Report):
+        yield report(job, command.report)
+
+
+def _tell(job: Job, inputs: Inputs) -> None:
+    """What was found, as far as it may surprise."""
+    for copy, original in inputs.copies.items():
+        job.progress.say(f"{copy} has the same content as {original}: done once")
+    for source, error in inputs.failures.items():
+        job.progress.say(f"plan failed: {source}: {error}")
+
+
+def _output_root(out: str) -> str:
+    if JOB_VARIABLE in os.environ and (path := storage.local_path(out)) is not None and not path.is_absolute():
+        raise OptionsError(f"--out {out}: inside a submitted job a relative path is lost with the job's working directory; give an absolute path or a URL")
+    return storage.absolute(out)
+
+
+def _check(job: Job) -> int:
+    problems = check(job)
+    for problem in problems:
+        job.progress.say(problem)
+    return 1 if problems else 0
+
+
+def _exit_code(progress: Progress, summaries: Sequence[StageSummary]) -> int:
+    done, failed = sum(summary.done for summary in summaries), sum(summary.failed for summary in summaries)
+    skipped = sum(summary.skipped for summary in summaries)
+    if failed and not done and not skipped:
+        progress.say("nothing could be done: every input failed, see the failures table")
+        return 1
+    if not done and not failed:
+        progress.say("nothing to do: everything is done already" if skipped else "nothing to do: no videos were found")
+    return 0
