@@ -16,12 +16,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.accuracy import Row
 
 QUESTIONS = ("identity", "viewpoint", "expression")
 """The modules of this package that measure something."""
+
+MINIMUM_WIDTH = 150
+"""Characters; a log or a narrow window would fold the table into ribbons."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=QUESTIONS, default=QUESTIONS, help="questions to answer; all when not given")
     options = parser.parse_args(arguments)
     console = Console()
+    console = Console(width=max(console.width, MINIMUM_WIDTH))
     rows: list[Row] = []
     for question in options.only:
         start = time.perf_counter()
@@ -53,13 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def table(rows: Sequence[Row]) -> Table:
     """The rows for a terminal."""
     drawn = Table(show_lines=True)
-    for column in ("set", "measure", "n", "coverage", "value", "target", "per class", "skipped", "note"):
-        drawn.add_column(column, overflow="fold", justify="right" if column in {"n", "coverage", "value"} else "left")
+    for column in ("set", "measure", "n", "coverage", "value", "target", "details"):
+        drawn.add_column(column, justify="right" if column in {"n", "coverage", "value"} else "left")
     for row in rows:
         target = "" if row.target is None else f"{row.target:g} {'met' if row.met else 'MISSED'}"
-        classes = "\n".join(f"{name} {value:.3f}" for name, value in row.per_class.items())
-        skipped = "\n".join(f"{reason}: {count}" for reason, count in row.skipped.items())
-        drawn.add_row(row.set, row.measure, str(row.n), f"{row.coverage:.3f}", f"{row.value:.4f}", target, classes, skipped, row.note)
+        classes = ", ".join(f"{name} {value:.3f}" for name, value in row.per_class.items())
+        skipped = ", ".join(f"{count} {reason}" for reason, count in row.skipped.items())
+        details = "\n".join(filter(None, (classes, skipped and f"skipped: {skipped}", row.note)))
+        drawn.add_row(row.set, row.measure, str(row.n), f"{row.coverage:.3f}", f"{row.value:.4f}", target, escape(details))
     return drawn
 
 

@@ -1,6 +1,7 @@
 """Can people be told apart: all pairs of identity_lfw (100 images, 10 people), and clustering them without being told how many there are."""
 
 import csv
+import errno
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pipeline.assets import fetch
 from pipeline.clustering import cluster_embeddings
 from pipeline.perception.faces import YuNet
 from pipeline.perception.identity import SFace
-from pipeline.perception.protocols import Face
+from pipeline.perception.protocols import Face, Image
 
 SET = "identity_lfw"
 
@@ -42,7 +43,7 @@ def _embed(folder: Path) -> tuple[NDArray[np.str_], NDArray[np.float32], float, 
     people, embeddings, skipped = [], [], Counter[str]()
     with (folder / "labels.csv").open(newline="") as file:
         for label in csv.DictReader(file):
-            image = np.asarray(cv2.cvtColor(cv2.imread(str(folder / "images" / label["file"])), cv2.COLOR_BGR2RGB), np.uint8)
+            image = _read(folder / "images" / label["file"])
             found = faces.detect(image)
             if not found:
                 skipped["no face found"] += 1
@@ -51,6 +52,13 @@ def _embed(folder: Path) -> tuple[NDArray[np.str_], NDArray[np.float32], float, 
             embeddings.append(identity.embed(image, max(found, key=_area)))
             people.append(label["person"])
     return np.array(people), np.stack(embeddings), identity.same_person_cosine, skipped
+
+
+def _read(path: Path) -> Image:
+    image = cv2.imread(str(path))
+    if image is None:
+        raise FileNotFoundError(errno.ENOENT, "no readable picture", str(path))
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _area(face: Face) -> float:
