@@ -18,6 +18,9 @@ from schemas.vocabulary import FailureKind
 PICTURE_FORMATS = ("image2", "tty")
 """Demuxers that show a picture or a text as if it were a film; those named ``*_pipe`` do too."""
 
+REMOTE_STORAGE = ("aiobotocore", "aiohttp", "botocore", "gcsfs", "google", "requests", "s3fs")
+"""Packages whose errors are the storage's, though they are no OSErrors."""
+
 GENERATE_MISSING_PTS: int = cast(int, av.container.Flags.gen_pts.value)
 
 
@@ -48,7 +51,7 @@ def translated(uri: str) -> Iterator[None]:
     """Turns the errors of FFmpeg and of the storage into VideoError.
 
     Raises:
-        VideoError: of kind NOT_FOUND, NO_PERMISSION, NOT_A_VIDEO, DAMAGED, UNSUPPORTED or STORAGE.
+        VideoError: of kind NOT_FOUND, NO_PERMISSION, NOT_A_VIDEO, DAMAGED, UNSUPPORTED, MISSING_DEPENDENCY or STORAGE.
     """
     try:
         yield
@@ -67,13 +70,33 @@ def translated(uri: str) -> Iterator[None]:
     except OSError as error:
         kind, message = classify(error)
         raise VideoError(kind, f"{uri} cannot be read ({message}): check that the storage is reachable, then try again") from error
+    except ImportError as error:
+        raise VideoError(FailureKind.MISSING_DEPENDENCY, f"{uri} needs a package that is not installed ({error})") from error
     except av.error.FFmpegError as error:
         raise VideoError(FailureKind.DAMAGED, f"{uri} cannot be read ({error}): check that it plays, or fetch it again") from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in REMOTE_STORAGE:
+            raise
+        raise VideoError(FailureKind.STORAGE, f"{uri} cannot be read ({type(error).__name__}: {error}): check the address and your credentials") from error
+
+
+def file_system(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The fsspec file system of a path or URL, and the path in it.
+
+    Raises:
+        VideoError: of kind STORAGE, there is no such protocol.
+        ImportError: the protocol's package is not installed.
+    """
+    try:
+        system, path = fsspec.core.url_to_fs(uri)
+    except ValueError as error:
+        raise VideoError(FailureKind.STORAGE, f"{uri}: {error}; give a path or a URL that fsspec knows, such as s3:// or https://") from error
+    return system, path
 
 
 @contextmanager
 def _opened(uri: str) -> Iterator[av.container.InputContainer]:
-    system, path = fsspec.core.url_to_fs(uri)
+    system, path = file_system(uri)
     if isinstance(system, LocalFileSystem):
         with av.open(path, "r", metadata_errors="replace") as container:
             yield container
@@ -98,7 +121,7 @@ def _video_stream(container: av.container.InputContainer, uri: str) -> av.video.
 
 def _not_readable(uri: str, error: Exception) -> VideoError:
     """Tells an empty file, a broken video and something else apart by the first bytes."""
-    system, path = fsspec.core.url_to_fs(uri)
+    system, path = file_system(uri)
     with system.open(path, "rb") as file:
         start = bytes(file.read(512))
     if not start:

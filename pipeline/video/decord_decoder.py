@@ -6,9 +6,10 @@ agrees with the index, and unless its container and codec are among those that w
 - it turns pictures by the display matrix itself, and ignores edit lists (then the counts differ, and the video is refused);
 - it waits for ever, holding the interpreter's lock, for frames that a container claims and does not have (refused before decord sees it);
 - it drops frames of MPEG transport streams and Flash videos that start late, and has no times for AVI (refused);
+- ``skip_frames`` lands on another frame where the way crosses a keyframe (seen on a plain H.264 film), so this decoder only asks for the
+  next frame: it reads every frame up to the one wanted, and opens the file anew to go back;
 - its thread decodes everything it was given without waiting for the reader: up to some hundreds of pictures are held. The memory stays
-  level over a long video, but high; seeking by ``seek_accurate`` doubles it, which is why this decoder only goes forward and opens the file
-  anew to go back.
+  level over a long video, but high, and every seek adds to it.
 """
 
 import importlib
@@ -18,14 +19,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import cv2
-import fsspec
 import numpy as np
 from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 
 from pipeline.failures import InputError
 from pipeline.video.clock import SECOND
-from pipeline.video.container import VideoError
+from pipeline.video.container import VideoError, file_system
 from pipeline.video.index import VideoIndex, read_index
 from pipeline.video.reading import displayed_size, read_nearest
 from schemas.vocabulary import FailureKind
@@ -114,8 +114,8 @@ class DecordDecoder:
         try:
             if position < self._position:
                 self._open()
-            if position > self._position:
-                self._reader.skip_frames(position - self._position)
+            for _ in range(position - self._position):
+                self._reader.next()
             image = self._reader.next().asnumpy()
         except (self._decord.DECORDError, StopIteration, RuntimeError) as error:
             raise self._error(FailureKind.DAMAGED, f"cannot be decoded at {pts_ns / SECOND:.3f} s ({_first_line(error)})") from error
@@ -131,7 +131,7 @@ class DecordDecoder:
         self._position = 0
 
     def _local_path(self, uri: str) -> str:
-        system, path = fsspec.core.url_to_fs(uri)
+        system, path = file_system(uri)
         if not isinstance(system, LocalFileSystem):
             raise self._error(FailureKind.UNSUPPORTED, "is not a local file")
         return str(Path(path))

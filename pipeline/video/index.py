@@ -14,12 +14,11 @@ import av
 import av.container
 import av.error
 import av.video
-import fsspec
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.video.clock import SECOND, all_to_ns, to_ns
-from pipeline.video.container import VideoError, open_video, translated
+from pipeline.video.container import VideoError, file_system, open_video, translated
 from schemas.vocabulary import FailureKind
 
 __all__ = ["AudioFacts", "VideoError", "VideoIndex", "read_index", "video_id"]
@@ -269,7 +268,7 @@ def _audio_facts(container: av.container.InputContainer) -> Iterator[AudioFacts]
 
 def _identity(uri: str) -> tuple[str, int]:
     with translated(uri):
-        system, path = fsspec.core.url_to_fs(uri)
+        system, path = file_system(uri)
         if system.isdir(path):
             raise IsADirectoryError(path)
         size = int(system.size(path) or 0)

@@ -14,7 +14,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from pipeline.video.clock import SECOND, to_ns, to_ticks
-from pipeline.video.container import VideoError, open_video
+from pipeline.video.container import VideoError, open_video, translated
 from pipeline.video.index import VideoIndex, read_index
 from pipeline.video.reading import displayed_size, read_nearest
 from schemas.vocabulary import FailureKind
@@ -180,16 +180,19 @@ class PyAVDecoder:
         self._untouched = False
         time_base, last_ns = self._index.time_base, int(self._index.pts_ns[-1])
         started, reached = False, 0
-        try:
-            for packet in self._container.demux(self._stream):
-                if packet.size:
-                    started = started or packet.is_keyframe
-                    reached = packet.pts if packet.pts is not None else reached
-                    if not started or (packet.is_corrupt and to_ns(reached, time_base) > last_ns):
-                        continue
-                yield from (picture for picture in packet.decode() if picture.pts is not None)
-        except av.error.FFmpegError as error:
-            raise self._damaged(to_ns(reached, time_base), error) from error
+        with translated(self._uri):
+            try:
+                for packet in self._container.demux(self._stream):
+                    if packet.size:
+                        started = started or packet.is_keyframe
+                        reached = to_ns(packet.pts, time_base) if packet.pts is not None else reached
+                        if not started or (packet.is_corrupt and reached > last_ns):
+                            continue
+                        if packet.is_corrupt:
+                            raise self._damaged(reached)
+                    yield from (picture for picture in packet.decode() if picture.pts is not None)
+            except av.error.FFmpegError as error:
+                raise self._damaged(reached, error) from error
 
     def _time(self, picture: av.VideoFrame) -> int:
         return to_ns(cast(int, picture.pts), self._index.time_base)
