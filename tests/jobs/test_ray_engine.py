@@ -1,0 +1,105 @@
+"""What only workers can survive: dying, hanging, and dying again. And that they leave nothing behind."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+from jobs.engine import EngineOptions, SetupError, run_units
+from jobs.ray_engine import connect, disconnect
+from schemas.vocabulary import FailureKind
+from tests.jobs.works import Square, Unready
+
+OPTIONS = EngineOptions(engine="ray", workers=2)
+
+
+def pids(folder: Path, word: str) -> list[int]:
+    return [int(path.name.split("-")[-2]) for path in folder.glob(f"{word}-*")]
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def wait_until_gone(numbers: list[int], seconds: float = 10.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while any(alive(pid) for pid in numbers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not any(alive(pid) for pid in numbers)
+
+
+@pytest.mark.parametrize("word", ["exit", "segfault"])
+def test_a_unit_that_kills_its_worker_is_tried_again_and_then_given_up(word: str, tmp_path: Path) -> None:
+    outcomes = {outcome.unit: outcome for outcome in run_units(Square(str(tmp_path)), [1, word, 2, 3], OPTIONS)}
+    assert [outcomes[unit].result for unit in (1, 2, 3)] == [1, 4, 9]
+    error = outcomes[word].error
+    assert error is not None
+    assert error.kind is FailureKind.WORKER_DIED
+    assert word in str(error)  # names the unit
+    assert outcomes[word].attempts == OPTIONS.attempts == len(pids(tmp_path, f"unit-{word}"))
+    assert len(set(pids(tmp_path, f"unit-{word}"))) == OPTIONS.attempts  # each time in a new process
+
+
+def test_a_unit_that_killed_its_worker_once_succeeds_on_the_next(tmp_path: Path) -> None:
+    (outcome,) = run_units(Square(str(tmp_path)), ["exit once"], OPTIONS)
+    assert (outcome.error, outcome.attempts) == (None, 2)
+
+
+def test_a_hung_unit_is_given_up_in_time_and_its_process_killed(tmp_path: Path) -> None:
+    options = EngineOptions(engine="ray", workers=2, timeout_minutes=1.5 / 60)
+    outcomes = {outcome.unit: outcome for outcome in run_units(Square(str(tmp_path)), ["hang", 1, 2, 3], options)}
+    assert [outcomes[unit].result for unit in (1, 2, 3)] == [1, 4, 9]
+    error = outcomes["hang"].error
+    assert error is not None
+    assert error.kind is FailureKind.TIMED_OUT
+    assert outcomes["hang"].attempts == 1
+    assert 1.4 < outcomes["hang"].seconds < 5
+    assert wait_until_gone(pids(tmp_path, "unit-hang"))
+
+
+def test_a_worker_that_dies_in_its_setup_ends_the_job() -> None:
+    with pytest.raises(SetupError, match="worker died 3 times while loading"):
+        list(run_units(Unready(dies=True), range(10), OPTIONS))
+
+
+def test_units_run_beside_one_another(tmp_path: Path) -> None:
+    list(run_units(Square(str(tmp_path)), [1, 2], OPTIONS))  # the cluster is up
+    started = time.monotonic()
+    list(run_units(Square(str(tmp_path)), ["slow"] * 4, OPTIONS))
+    assert 2.0 <= time.monotonic() - started < 3.9
+    assert len(set(pids(tmp_path, "unit-slow"))) == 2
+
+
+def test_closing_the_iterator_kills_the_workers(tmp_path: Path) -> None:
+    outcomes = run_units(Square(str(tmp_path)), [1, "slow", "slow", "slow"], OPTIONS)
+    next(outcomes)
+    outcomes.close()  # type: ignore[attr-defined]
+    assert wait_until_gone(pids(tmp_path, "setup"))
+
+
+def test_workers_ask_for_less_than_all_cpus_so_that_others_run_too(tmp_path: Path) -> None:
+    outcomes = run_units(Square(str(tmp_path)), [1, 2, "slow", "slow", "slow", "slow"], EngineOptions(engine="ray"))
+    next(outcomes)
+    beside = ray.remote(lambda: "ran").options(num_cpus=0.1).remote()  # type: ignore[call-overload]
+    assert ray.get(beside, timeout=20) == "ran"
+    outcomes.close()  # type: ignore[attr-defined]
+
+
+def test_threads_of_workers_are_capped() -> None:
+    connect(OPTIONS)
+    reads = ray.remote(lambda: [os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")])
+    assert ray.get(reads.remote()) == ["1", "1", "1"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cluster() -> Iterator[None]:
+    yield
+    disconnect()
+    assert not ray.is_initialized()

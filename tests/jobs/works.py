@@ -1,0 +1,70 @@
+"""Works for tests of the engine: quick, and able to fail in every way a real one does."""
+
+import ctypes
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.failures import InputError
+from schemas.vocabulary import FailureKind
+
+
+@dataclass(frozen=True)
+class Square:
+    """Squares numbers; the word of a unit says what happens instead."""
+
+    folder: str = ""
+    """where calls of setup and close, and attempts, leave a file each"""
+    name: str = "square"
+
+    def setup(self) -> None:
+        self._note("setup")
+
+    def __call__(self, unit: int | str) -> int:
+        self._note(f"unit-{unit}")
+        match unit:
+            case int():
+                return unit * unit
+            case "damaged":
+                raise InputError(FailureKind.DAMAGED, "a.mp4 ends early")
+            case "bug":
+                return [0][1]
+            case "exit":
+                os._exit(7)
+            case "segfault":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case "exit once" if sum(name.startswith("unit-exit once") for name in os.listdir(self.folder)) == 1:  # noqa: PTH208 - names only
+                os._exit(7)
+            case "hang":
+                ctypes.PyDLL(None).sleep(1000)  # holds the interpreter lock, as a decoder's deadlock does
+            case "slow":
+                time.sleep(1.0)
+        return -1
+
+    def close(self) -> None:
+        self._note("close")
+
+    def _note(self, word: str) -> None:
+        if self.folder:
+            (Path(self.folder) / f"{word}-{os.getpid()}-{time.monotonic_ns()}").touch()
+
+
+@dataclass(frozen=True)
+class Unready:
+    """Its setup fails: with an error, or by dying."""
+
+    dies: bool = False
+    name: str = "unready"
+
+    def setup(self) -> None:
+        if self.dies:
+            os._exit(9)
+        raise InputError(FailureKind.NOT_FOUND, "weights missing: run `python -m jobs assets fetch`")
+
+    def __call__(self, unit: int) -> int:
+        return unit
+
+    def close(self) -> None:
+        pass
