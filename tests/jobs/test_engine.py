@@ -9,7 +9,7 @@ import pytest
 
 from jobs.engine import EngineOptions, Outcome, SetupError, chosen_engine, run_here, run_units
 from schemas.vocabulary import FailureKind
-from tests.jobs.works import Square, Unready
+from tests.jobs.works import Square, Unready, Word
 
 BOTH = pytest.mark.parametrize("options", [EngineOptions(engine="local"), EngineOptions(engine="ray", workers=2)], ids=["local", "ray"])
 
@@ -27,7 +27,8 @@ def test_every_unit_has_one_outcome(options: EngineOptions) -> None:
 
 @BOTH
 def test_an_exception_is_a_typed_outcome_and_leaves_the_others_alone(options: EngineOptions) -> None:
-    outcomes: dict[int | str, Outcome[int | str, int]] = {outcome.unit: outcome for outcome in run_units(Square(), [1, "damaged", 2, "bug", 3], options)}
+    units: list[Word] = [1, "damaged", 2, "bug", 3]
+    outcomes = {outcome.unit: outcome for outcome in run_units(Square(), units, options)}
     assert [outcomes[unit].result for unit in (1, 2, 3)] == [1, 4, 9]
     damaged, bug = outcomes["damaged"].error, outcomes["bug"].error
     assert damaged is not None
@@ -49,7 +50,7 @@ def test_setup_and_close_are_called_once_per_worker(options: EngineOptions, tmp_
 
 @BOTH
 def test_a_setup_that_fails_ends_the_job_with_one_clear_message(options: EngineOptions) -> None:
-    outcomes = []
+    outcomes: list[Outcome[int, int]] = []
     with pytest.raises(SetupError, match=r"unready cannot start: weights missing: run .*assets fetch"):
         outcomes.extend(run_units(Unready(), range(10), options))
     assert outcomes == []
@@ -57,7 +58,7 @@ def test_a_setup_that_fails_ends_the_job_with_one_clear_message(options: EngineO
 
 @BOTH
 def test_units_are_taken_as_they_are_needed(options: EngineOptions) -> None:
-    taken = []
+    taken: list[int] = []
 
     def endless() -> Iterator[int]:
         for unit in iter(int, 1):
@@ -100,7 +101,7 @@ def test_no_units_start_nothing_and_a_local_run_never_imports_ray() -> None:
     program = """
 import sys
 from jobs.engine import EngineOptions, run_units
-from tests.jobs.works import Square, Unready
+from tests.jobs.works import Square, Unready, Word
 assert list(run_units(Unready(), [], EngineOptions(engine="ray"))) == []
 assert [outcome.result for outcome in run_units(Square(), [2, 3], EngineOptions(engine="local"))] == [4, 9]
 sys.exit("ray was imported" if "ray" in sys.modules else 0)

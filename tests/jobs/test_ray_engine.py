@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 import ray
 
-from jobs.engine import EngineOptions, SetupError, run_units
+from jobs.engine import EngineOptions, Outcome, SetupError, run_units
 from jobs.ray_engine import connect, disconnect
 from schemas.vocabulary import FailureKind
-from tests.jobs.works import Square, Unready
+from tests.jobs.works import Square, Unready, Word
 
 OPTIONS = EngineOptions(engine="ray", workers=2)
+
+
+def run(folder: Path, units: list[Word], options: EngineOptions = OPTIONS) -> dict[Word, Outcome[Word, int]]:
+    return {outcome.unit: outcome for outcome in run_units(Square(str(folder)), units, options)}
 
 
 def pids(folder: Path, word: str) -> list[int]:
@@ -37,7 +41,7 @@ def wait_until_gone(numbers: list[int], seconds: float = 10.0) -> bool:
 
 @pytest.mark.parametrize("word", ["exit", "segfault"])
 def test_a_unit_that_kills_its_worker_is_tried_again_and_then_given_up(word: str, tmp_path: Path) -> None:
-    outcomes = {outcome.unit: outcome for outcome in run_units(Square(str(tmp_path)), [1, word, 2, 3], OPTIONS)}
+    outcomes = run(tmp_path, [1, word, 2, 3])
     assert [outcomes[unit].result for unit in (1, 2, 3)] == [1, 4, 9]
     error = outcomes[word].error
     assert error is not None
@@ -48,13 +52,13 @@ def test_a_unit_that_kills_its_worker_is_tried_again_and_then_given_up(word: str
 
 
 def test_a_unit_that_killed_its_worker_once_succeeds_on_the_next(tmp_path: Path) -> None:
-    (outcome,) = run_units(Square(str(tmp_path)), ["exit once"], OPTIONS)
+    (outcome,) = run(tmp_path, ["exit once"]).values()
     assert (outcome.error, outcome.attempts) == (None, 2)
 
 
 def test_a_hung_unit_is_given_up_in_time_and_its_process_killed(tmp_path: Path) -> None:
     options = EngineOptions(engine="ray", workers=2, timeout_minutes=1.5 / 60)
-    outcomes = {outcome.unit: outcome for outcome in run_units(Square(str(tmp_path)), ["hang", 1, 2, 3], options)}
+    outcomes = run(tmp_path, ["hang", 1, 2, 3], options)
     assert [outcomes[unit].result for unit in (1, 2, 3)] == [1, 4, 9]
     error = outcomes["hang"].error
     assert error is not None
@@ -70,24 +74,26 @@ def test_a_worker_that_dies_in_its_setup_ends_the_job() -> None:
 
 
 def test_units_run_beside_one_another(tmp_path: Path) -> None:
-    list(run_units(Square(str(tmp_path)), [1, 2], OPTIONS))  # the cluster is up
+    run(tmp_path, [1, 2])  # the cluster is up
     started = time.monotonic()
-    list(run_units(Square(str(tmp_path)), ["slow"] * 4, OPTIONS))
+    run(tmp_path, ["slow"] * 4)
     assert 2.0 <= time.monotonic() - started < 3.9
     assert len(set(pids(tmp_path, "unit-slow"))) == 2
 
 
 def test_closing_the_iterator_kills_the_workers(tmp_path: Path) -> None:
-    outcomes = run_units(Square(str(tmp_path)), [1, "slow", "slow", "slow"], OPTIONS)
+    units: list[Word] = [1, "slow", "slow", "slow"]
+    outcomes = run_units(Square(str(tmp_path)), units, OPTIONS)
     next(outcomes)
     outcomes.close()  # type: ignore[attr-defined]
     assert wait_until_gone(pids(tmp_path, "setup"))
 
 
 def test_workers_ask_for_less_than_all_cpus_so_that_others_run_too(tmp_path: Path) -> None:
-    outcomes = run_units(Square(str(tmp_path)), [1, 2, "slow", "slow", "slow", "slow"], EngineOptions(engine="ray"))
+    units: list[Word] = [1, 2, "slow", "slow", "slow", "slow"]
+    outcomes = run_units(Square(str(tmp_path)), units, EngineOptions(engine="ray"))
     next(outcomes)
-    beside = ray.remote(lambda: "ran").options(num_cpus=0.1).remote()  # type: ignore[call-overload]
+    beside = ray.remote(lambda: "ran").options(num_cpus=0.1).remote()
     assert ray.get(beside, timeout=20) == "ran"
     outcomes.close()  # type: ignore[attr-defined]
 

@@ -11,6 +11,10 @@ from pipeline.failures import InputError
 from schemas.vocabulary import FailureKind
 
 
+Word = int | str
+"""A unit of Square."""
+
+
 @dataclass(frozen=True)
 class Square:
     """Squares numbers; the word of a unit says what happens instead."""
@@ -22,7 +26,7 @@ class Square:
     def setup(self) -> None:
         self._note("setup")
 
-    def __call__(self, unit: int | str) -> int:
+    def __call__(self, unit: Word) -> int:
         self._note(f"unit-{unit}")
         match unit:
             case int():
