@@ -34,8 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="write the rows there as JSON")
     parser.add_argument("--only", nargs="+", choices=QUESTIONS, default=QUESTIONS, help="questions to answer; all when not given")
     options = parser.parse_args(arguments)
-    console = Console()
-    console = Console(width=max(console.width, MINIMUM_WIDTH))
+    console = Console(width=max(Console().width, MINIMUM_WIDTH))
     rows: list[Row] = []
     for question in options.only:
         start = time.perf_counter()
