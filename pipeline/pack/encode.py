@@ -23,7 +23,12 @@ _BT709 = 1
 
 
 class ClipEncoder:
-    """Encodes frames as they come; holds some tens of frames, however long the clip. A context manager: leaving it removes its files."""
+    """Encodes frames as they come; holds some tens of frames, however long the clip. A context manager: leaving it removes its files.
+
+    Attributes:
+        frame_count: frames added so far.
+        folder: where the file grows; FFmpeg must read it back to move its header to the front.
+    """
 
     def __init__(self, width: int, height: int, rate: Fraction, options: PackOptions) -> None:
         """Open an encoder.
@@ -35,8 +40,9 @@ class ClipEncoder:
         """
         self.frame_count = 0
         self._shape = (height, width, 3)
-        self._folder = tempfile.TemporaryDirectory(prefix="gloria-clip-")
-        self._path = Path(self._folder.name) / "clip.mp4"
+        self._temporary = tempfile.TemporaryDirectory(prefix="gloria-clip-")
+        self.folder = Path(self._temporary.name)
+        self._path = self.folder / "clip.mp4"
         self._container = av.open(str(self._path), "w", format="mp4", options={"movflags": "+faststart", "use_editlist": "0", "fflags": "+bitexact"})
         self._stream = self._container.add_stream("libx264", rate=rate)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
@@ -81,7 +87,7 @@ class ClipEncoder:
     def close(self) -> None:
         """Remove the files; calling it twice is fine."""
         self._container.close()
-        self._folder.cleanup()
+        self._temporary.cleanup()
 
     def __enter__(self) -> Self:
         return self

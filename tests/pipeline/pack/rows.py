@@ -1,0 +1,68 @@
+"""Rows of the clips and anchors tables for tests, and reading back what was packed."""
+
+import io
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+SECOND = 1_000_000_000
+
+
+def clip_row(clip_id: str, start_ns: int, frame_count: int = 9, frame_rate: float = 16.0, **changes: Any) -> dict[str, Any]:
+    row = {
+        "clip_id": clip_id,
+        "video_id": "0123456789abcdef",
+        "shot_id": "shot",
+        "track_id": "track",
+        "character_id": "character",
+        "start_ns": start_ns,
+        "end_ns": start_ns + round(frame_count / frame_rate * SECOND),
+        "frame_count": frame_count,
+        "frame_rate": frame_rate,
+        "status": "accepted",
+        "reason": None,
+        "visible_share": 1.0,
+        "face_share": 1.0,
+        "others": 0,
+        "anchors_inside": 0,
+        "anchors_outside": 0,
+        "caption": None,
+    }
+    return row | changes
+
+
+def anchor_row(anchor_id: str, pts_ns: int, kind: str = "global", subclass: str | None = None, **changes: Any) -> dict[str, Any]:
+    row = {
+        "anchor_id": anchor_id,
+        "video_id": "0123456789abcdef",
+        "shot_id": "shot",
+        "track_id": "track",
+        "character_id": "character",
+        "pts_ns": pts_ns,
+        "kind": kind,
+        "subclass": subclass,
+        "status": "accepted",
+        "reason": None,
+        "rank": 0,
+        "score": 0.5,
+        "confidence": 0.5,
+        "quality": 1.0,
+        "face_box": [0.25, 0.25, 0.5, 0.75],
+        "body_box": None,
+        "yaw": None,
+        "pitch": None,
+        "roll": None,
+    }
+    return row | changes
+
+
+def decode_video(content: bytes) -> list[NDArray[np.uint8]]:
+    with av.open(io.BytesIO(content), "r") as container:
+        return [frame.to_ndarray(format="rgb24").astype(np.uint8) for frame in container.decode(video=0)]
+
+
+def decode_picture(content: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(content)))

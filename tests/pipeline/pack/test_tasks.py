@@ -1,0 +1,55 @@
+from typing import Any
+
+import pytest
+
+from pipeline.pack.options import PackOptions
+from pipeline.pack.superset import draw_superset
+from pipeline.pack.tasks import chunks, plan_tasks
+from tests.pipeline.pack.rows import SECOND, anchor_row, clip_row
+
+CLIPS = [clip_row("b", 20 * SECOND), clip_row("a", 5 * SECOND), clip_row("c", 0, status="rejected"), clip_row("d", 5 * SECOND, character_id="other")]
+ANCHORS = [anchor_row("x", 0), anchor_row("y", 30 * SECOND), anchor_row("z", 1, character_id="other"), anchor_row("n", 1, character_id=None, status="rejected")]
+
+
+def test_accepted_clips_become_tasks_with_their_supersets() -> None:
+    tasks = plan_tasks(CLIPS, ANCHORS, PackOptions())
+    assert [task.key for task in tasks] == ["a", "d", "b"]
+    assert [[anchor["anchor_id"] for anchor in task.anchors] for task in tasks] == [["x", "y"], ["z"], ["x", "y"]]
+    assert [anchor["anchor_id"] for anchor in draw_superset(CLIPS[1], ANCHORS, PackOptions())] == ["x", "y"]
+
+
+def hash_of(clip: dict[str, Any], anchors: list[dict[str, Any]], options: PackOptions) -> str:
+    (task,) = plan_tasks([clip], anchors, options)
+    return task.sample_hash
+
+
+@pytest.mark.parametrize(
+    ("clip", "anchor", "options"),
+    [
+        ({"start_ns": 1}, {}, {}),
+        ({"caption": "new"}, {}, {}),
+        ({"video_id": "another"}, {}, {}),
+        ({}, {"subclass": "back", "kind": "viewpoint"}, {}),
+        ({}, {"face_box": [0.0, 0.0, 0.5, 0.5]}, {}),
+        ({}, {"score": 0.6}, {}),
+        ({}, {}, {"crf": 20}),
+        ({}, {}, {"seed": 1}),
+    ],
+)
+def test_the_hash_changes_with_everything_a_sample_is_made_from(clip: dict[str, Any], anchor: dict[str, Any], options: dict[str, Any]) -> None:
+    before = hash_of(clip_row("a", 5 * SECOND), [anchor_row("x", 0)], PackOptions())
+    assert hash_of(clip_row("a", 5 * SECOND) | clip, [anchor_row("x", 0) | anchor], PackOptions(**options)) != before
+
+
+def test_the_hash_does_not_change_with_the_rest() -> None:
+    before = hash_of(clip_row("a", 5 * SECOND), [anchor_row("x", 0)], PackOptions())
+    clip, anchors = clip_row("a", 5 * SECOND, visible_share=0.5), [anchor_row("n", 3, status="rejected"), anchor_row("x", 0, yaw=3.0)]
+    assert hash_of(clip, anchors, PackOptions(shard_bytes=5, threads=3)) == before
+
+
+def test_chunks_are_cut_by_time_and_lose_nothing() -> None:
+    tasks = plan_tasks([clip_row(f"c{n:02d}", n * 4 * SECOND) for n in range(25)], [], PackOptions())
+    cut = list(chunks(tasks, 10.0))
+    assert [task for chunk in cut for task in chunk] == tasks
+    assert [len(chunk) for chunk in cut] == [3] * 8 + [1]
+    assert list(chunks([], 10.0)) == []
