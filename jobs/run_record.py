@@ -61,7 +61,7 @@ class RunRecord:
         """
         for summary in summaries:
             self.content["models"] |= summary.models
-        stages = {str(summary.stage): {name: value for name, value in asdict(summary).items() if name not in ("stage", "models")} for summary in summaries}
+        stages = {str(summary.stage): {name: value for name, value in vars(summary).items() if name not in ("stage", "models")} for summary in summaries}
         self.content |= {"status": status, "finished_at": _now(), "stages": stages, "totals": totals}
         self._write()
 

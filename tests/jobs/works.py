@@ -10,7 +10,6 @@ from pathlib import Path
 from pipeline.failures import InputError
 from schemas.vocabulary import FailureKind
 
-
 Word = int | str
 """A unit of Square."""
 
