@@ -20,8 +20,10 @@ from schemas.vocabulary import AnchorKind, Status
 Row = dict[str, Any]
 
 WIDTH, MARGIN, LABELS, GAP = 1120, 28, 132, 12
-PICTURE, CAPTION = 190, 40
-"""Heights of a cell's picture and of the two lines below it, in pixels."""
+PICTURE, SCENE, CAPTION = 190, 260, 40
+"""Heights of a cell's picture, of a global anchor's, and of the two lines below it, in pixels."""
+NARROWEST = 150
+"""Width that a cell's caption needs, in pixels."""
 SLIM = 32
 """Height of an empty bin's row."""
 TOGETHER = 32
@@ -75,7 +77,8 @@ def contact_sheets(uri: str, characters: pa.Table, anchors: pa.Table, backend: B
             for frame, (_, rows) in zip(decoder.read([pts_ns for pts_ns, _ in moments]), moments, strict=True):
                 pixels = frame.rgb()
                 for row in rows:
-                    pictures[row["anchor_id"]] = picture(pixels, AnchorKind.from_word(row["kind"]), row["face_box"], row["body_box"], PICTURE)
+                    kind = AnchorKind.from_word(row["kind"])
+                    pictures[row["anchor_id"]] = picture(pixels, kind, row["face_box"], row["body_box"], _picture_height(kind))
             for sheet in group:
                 yield sheet.character["character_id"], _png(draw_sheet(sheet, pictures))
 
@@ -105,7 +108,7 @@ def draw_sheet(sheet: _Sheet, pictures: dict[str, Image.Image]) -> Image.Image:
     """The sheet as an image; ``pictures`` holds each anchor's picture by anchor_id."""
     rows = {bin_: _lines(anchors, pictures) for bin_, anchors in sheet.anchors.items()}
     footers = {kind: spoken_counts(counts) for kind, counts in sheet.unclassified.items()}
-    height = 118 + sum(max(SLIM, len(lines) * (PICTURE + CAPTION + GAP)) for lines in rows.values()) + 40 * len(AnchorKind) + 22 * len(AnchorKind) + MARGIN
+    height = 118 + sum(max(SLIM, len(lines) * (_picture_height(kind) + CAPTION + GAP)) for (kind, _), lines in rows.items()) + 62 * len(AnchorKind) + MARGIN
     image = Image.new("RGB", (WIDTH, height), PAPER)
     draw = ImageDraw.Draw(image)
     y = _header(draw, sheet)
@@ -120,12 +123,16 @@ def draw_sheet(sheet: _Sheet, pictures: dict[str, Image.Image]) -> Image.Image:
     return image.crop((0, 0, WIDTH, y + MARGIN // 2))
 
 
+def _picture_height(kind: AnchorKind) -> int:
+    return SCENE if kind == AnchorKind.GLOBAL else PICTURE
+
+
 def _lines(anchors: list[Row], pictures: dict[str, Image.Image]) -> list[list[Row]]:
     """Anchors broken into lines that fit the sheet's width."""
     lines: list[list[Row]] = []
     room = 0
     for anchor in anchors:
-        width = pictures[anchor["anchor_id"]].width + GAP
+        width = max(NARROWEST, pictures[anchor["anchor_id"]].width) + GAP
         if not lines or width > room:
             lines.append([])
             room = WIDTH - 2 * MARGIN - LABELS + GAP
@@ -167,11 +174,11 @@ def _bin(
     left = MARGIN + LABELS
     if not lines:
         draw.rounded_rectangle((left, y + 2, WIDTH - MARGIN, y + SLIM - 4), 4, EMPTY)
-        draw.text((MARGIN, y + 7), subclass or "", FAINT, font(15))
+        draw.text((MARGIN, y + 7), subclass or "scene", FAINT, font(15))
         why = spoken_counts(dropped) or "no candidates"
         draw.text((left + 10, y + 8), _fit(why, 12, WIDTH - MARGIN - left - 20), FAINT, font(12))
         return y + SLIM
-    draw.text((MARGIN, y + 4), subclass or "", INK, font(15, bold=True))
+    draw.text((MARGIN, y + 4), subclass or "scene", INK, font(15, bold=True))
     draw.text((MARGIN, y + 26), _plural(sum(len(line) for line in lines), "anchor"), FAINT, font(12))
     for line in lines:
         x = left
@@ -179,10 +186,11 @@ def _bin(
             thumbnail = pictures[row["anchor_id"]]
             image.paste(thumbnail, (x, y))
             draw.rectangle((x, y, x + thumbnail.width - 1, y + thumbnail.height - 1), outline=KIND_COLOURS[kind])
-            draw.text((x, y + PICTURE + 4), clock(row["pts_ns"]), INK, font(13, bold=True))
-            draw.text((x, y + PICTURE + 21), _fit(_caption(kind, row), 12, thumbnail.width), FAINT, font(12))
-            x += thumbnail.width + GAP
-        y += PICTURE + CAPTION + GAP
+            below, width = y + _picture_height(kind), max(NARROWEST, thumbnail.width)
+            draw.text((x, below + 4), clock(row["pts_ns"]), INK, font(13, bold=True))
+            draw.text((x, below + 21), _fit(_caption(kind, row), 12, width), FAINT, font(12))
+            x += width + GAP
+        y += _picture_height(kind) + CAPTION + GAP
     return y
 
 

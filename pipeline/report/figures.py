@@ -70,8 +70,8 @@ def _angles(overview: Overview) -> Figure:
     axes.set_xlim(-180, 180)
     axes.set_xlabel("yaw in degrees, smoothed: -90 nose to image-left, +90 nose to image-right")
     axes.set_ylabel("observations")
-    axes.legend(ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.08), fontsize=8)
-    axes.set_title("Which way people look, and the view it was taken for", pad=8)
+    axes.legend(loc="upper right", fontsize=8)
+    axes.set_title("Which way people look, and the view it was taken for")
     return figure
 
 
@@ -90,7 +90,7 @@ def _expressions(overview: Overview) -> Figure:
 
 
 def _funnel(overview: Overview) -> Figure:
-    """One waterfall per kind: from all observations, reason by reason in the order they are decided, down to the anchors."""
+    """One waterfall per kind: from all observations, reason by reason, down to the anchors."""
     reasons = [reason for reason in words(RejectReason) if any(overview.dropped[kind][reason] for kind in AnchorKind)]
     figure = Figure(figsize=(12, 1.9 + 0.27 * len(reasons)), layout="constrained")
     seen = f"{overview.sampled} sampled frames   →   {overview.observations} people in them   →   {overview.faces} with a face"
