@@ -54,7 +54,7 @@ def parse(arguments: Sequence[str]) -> Command:
     name, *rest = [*arguments] or [""]
     if name in COMMANDS:
         arguments = [name, *with_yaml(COMMANDS[name], rest)]
-    return tyro.cli(Command, prog="python -m jobs", description=__doc__, args=list(arguments))  # type: ignore[call-overload, no-any-return]
+    return tyro.cli(Command, prog="python -m jobs", description=__doc__, args=list(arguments))
 
 
 def _assets(command: Assets) -> int:

@@ -1,0 +1,159 @@
+"""The stage ``report``: a contact sheet per character, made by workers, then the figures and the page of the whole.
+
+Sheets are made anew when what was selected changes; figures and page when any video's rows do. ``report/state.json`` is written last and
+holds the hash of what the page was made from.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from jobs import ledger, parts
+from jobs.failure_log import FailureLog
+from jobs.ledger import DoneUnit
+from jobs.stage import Job, StageSummary, UnitResult, run_stage
+from pipeline import storage
+from pipeline.report import ReportOptions
+from pipeline.report.contact_sheet import contact_sheets
+from pipeline.report.figures import draw_overview
+from pipeline.report.overview import Overview
+from pipeline.report.page import Card, html_page
+from schemas import tables
+from schemas.vocabulary import Stage
+
+FOLDER = "report"
+SHEETS = "characters"
+PAGE, STATE = "index.html", "state.json"
+
+
+@dataclass(frozen=True)
+class ReportUnit:
+    """A video that was selected from."""
+
+    source: str
+    video_id: str
+    segments: int
+    input_hash: str
+    start_ns: int
+    end_ns: int
+
+    @property
+    def media_seconds(self) -> float:
+        """Only the anchors' frames are read: the video's length says nothing."""
+        return 0.0
+
+    def __str__(self) -> str:
+        return self.source
+
+
+@dataclass(frozen=True)
+class ReportWork:
+    """Draws the contact sheets of a video's characters."""
+
+    out: str
+    options: ReportOptions
+    config_hash: str
+    name: str = "report"
+
+    def setup(self) -> None:
+        """Nothing to load."""
+
+    def __call__(self, unit: ReportUnit) -> UnitResult:
+        """Draw the sheets; raises VideoError when the video cannot be read."""
+        started = time.perf_counter()
+        characters = parts.read_part(self.out, tables.CHARACTERS, unit.video_id)
+        anchors = parts.read_part(self.out, tables.ANCHORS, unit.video_id)
+        ledger.withdraw(self.out, Stage.REPORT, unit.video_id)
+        drawn = set()
+        for character_id, png in contact_sheets(unit.source, characters, anchors, self.options.decoder, self.options.threads):
+            storage.write_atomic(_sheet(self.out, character_id), png)
+            drawn.add(_sheet(self.out, character_id))
+        for sheet in set(_sheets(self.out, unit.video_id)) - drawn:
+            storage.remove(sheet)
+        counts, seconds = {"sheets": len(drawn)}, {"sheets": time.perf_counter() - started}
+        ledger.commit(self.out, DoneUnit(Stage.REPORT, unit.video_id, 0, unit.start_ns, unit.end_ns, self.config_hash, unit.input_hash, counts, seconds))
+        return UnitResult(counts, seconds)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def report(job: Job, options: ReportOptions) -> StageSummary:
+    """Bring the contact sheets, figures and page in line with the tables.
+
+    Raises:
+        InputError: the storage failed while the page was written.
+    """
+    config_hash = ledger.config_hash(Stage.REPORT, {"decoder": options.decoder})
+    observed = ledger.by_video(ledger.load(job.out, Stage.OBSERVE).values())
+    selected = {unit.video_id: unit for unit in ledger.load(job.out, Stage.SELECT).values() if unit.video_id in observed}
+    done = {unit.video_id: unit for unit in ledger.load(job.out, Stage.REPORT).values()}
+    for video_id in sorted(set(done) - set(selected)):
+        _take_back(job.out, video_id)
+    units = []
+    for video_id, selection in selected.items():
+        input_hash = ledger.content_hash(selection.fingerprint)
+        before = done.get(video_id)
+        if before is None or (before.config_hash, before.input_hash) != (config_hash, input_hash):
+            uri = parts.read_part(job.out, tables.VIDEOS, video_id, ["uri"])["uri"][0].as_py()
+            units.append(ReportUnit(uri, video_id, len(observed[video_id]), input_hash, selection.start_ns, selection.end_ns))
+    work = ReportWork(job.out, options, config_hash)
+    log = FailureLog(job.out, Stage.REPORT, config_hash)
+    summary = run_stage(job, Stage.REPORT, work, units, log, on_failure=lambda unit: _take_back(job.out, unit.video_id))
+    summary.skipped = len(selected) - len(units)
+    started = time.monotonic()
+    if _write_page(job, options, {video_id: len(observed[video_id]) for video_id in selected}):
+        summary.seconds["page"] = time.monotonic() - started
+        summary.wall_seconds += summary.seconds["page"]
+    return summary
+
+
+def _write_page(job: Job, options: ReportOptions, segments: dict[str, int]) -> bool:
+    """Draw the figures and write the page, unless they are there and nothing they show has changed; whether it was needed."""
+    folder = storage.join(job.out, FOLDER)
+    shown = [unit.fingerprint for stage in (Stage.SELECT, Stage.REPORT) for _, unit in sorted(ledger.load(job.out, stage).items())]
+    state = {"made_from": ledger.content_hash([shown, options.embedded])}
+    uri = storage.join(folder, STATE)
+    if storage.exists(uri) and json.loads(storage.read_bytes(uri)) == state:
+        return False
+    overview, cards = Overview(), []
+    for video_id in sorted(segments):
+        cards += _add_video(job.out, overview, video_id, segments[video_id])
+    figures = draw_overview(overview)
+    for name, png in figures.items():
+        storage.write_atomic(storage.join(folder, f"{name}.png"), png)
+    page = html_page(storage.file_name(job.out), overview, figures, _embedded(job.out, cards, options.embedded))
+    storage.write_atomic(storage.join(folder, PAGE), page.encode())
+    storage.write_atomic(uri, json.dumps(state).encode())
+    return True
+
+
+def _add_video(out: str, overview: Overview, video_id: str, segments: int) -> list[Card]:
+    shots = parts.read_parts(out, tables.SHOTS, [parts.segment_part(video_id, segment) for segment in range(segments)])
+    tracks, characters, anchors, clips = (parts.read_part(out, table, video_id) for table in parts.VIDEO_TABLES[Stage.SELECT])
+    overview.add(shots, tracks, characters, anchors, clips)
+    name = storage.file_name(parts.read_part(out, tables.VIDEOS, video_id, ["uri"])["uri"][0].as_py())
+    return [Card(row, name, f"{SHEETS}/{row['character_id']}.png") for row in characters.to_pylist()]
+
+
+def _embedded(out: str, cards: list[Card], number: int) -> Iterator[Card]:
+    """The first cards with their sheets, the others as they are."""
+    for position, card in enumerate(cards):
+        sheet = _sheet(out, card.character["character_id"])
+        yield replace(card, sheet=storage.read_bytes(sheet)) if position < number and storage.exists(sheet) else card
+
+
+def _sheet(out: str, character_id: str) -> str:
+    return storage.join(out, FOLDER, SHEETS, f"{character_id}.png")
+
+
+def _sheets(out: str, video_id: str) -> list[str]:
+    """A video's contact sheets: the ids of its characters begin with its own."""
+    return [uri for uri in storage.list_files(storage.join(out, FOLDER, SHEETS), ".png") if storage.file_name(uri).startswith(f"{video_id}-")]
+
+
+def _take_back(out: str, video_id: str) -> None:
+    ledger.retract(out, Stage.REPORT, video_id)
+    for sheet in _sheets(out, video_id):
+        storage.remove(sheet)
