@@ -19,7 +19,7 @@ DIMENSIONS = 128
 def face_vector(person: int) -> NDArray[np.float32]:
     """The direction of a person's embeddings: those of different people are all but orthogonal."""
     vector = np.random.default_rng(1000 + person).normal(size=DIMENSIONS)
-    return (vector / np.linalg.norm(vector)).astype(np.float32)
+    return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
 
 def noisy(vector: NDArray[np.floating], cosine: float, generator: np.random.Generator) -> NDArray[np.float32]:

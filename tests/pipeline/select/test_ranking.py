@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from schemas.vocabulary import RejectReason
 SECOND = 1_000_000_000
 
 
-def ranked(scores: list[float], seconds: list[float], shots: list[int] | None = None, quota: int = 3, **options: float) -> tuple[list[int], list[str | None]]:
+def ranked(scores: list[float], seconds: list[float], shots: list[int] | None = None, quota: int = 3, **options: Any) -> tuple[list[int], list[str | None]]:
     reasons = Reasons(len(scores))
     ranks = rank(
         np.zeros(len(scores), np.int64),

@@ -1,0 +1,85 @@
+"""Rows that select could have written, small enough to count by hand."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.tables import ANCHORS, CHARACTERS, CLIPS, SHOTS, TRACKS
+
+VIDEO = "0123456789abcdef"
+ANNA, BEN = f"{VIDEO}-c00", f"{VIDEO}-c01"
+
+
+def character(character_id: str, **columns: Any) -> dict[str, Any]:
+    row: dict[str, Any] = {"character_id": character_id, "video_id": VIDEO, "tracks": 1, "shots": 1, "observations": 8, "faces": 7, "seconds_visible": 2.0}
+    row |= {"start_ns": 0, "end_ns": 1_750_000_000, "purity": 0.97, "cohesion": 0.8, "nearest_other": 0.12, "embedding": [1.0, 0.0]}
+    return row | columns
+
+
+def anchor(pts_ns: int, kind: str, subclass: str | None, reason: str | None = None, rank: int = 0, owner: str | None = ANNA, **columns: Any) -> dict[str, Any]:
+    track = f"{VIDEO}-t-{owner or 'nobody'}"
+    row: dict[str, Any] = {
+        "anchor_id": f"{track}-{pts_ns}-{kind}",
+        "video_id": VIDEO,
+        "shot_id": VIDEO,
+        "track_id": track,
+        "character_id": owner,
+        "pts_ns": pts_ns,
+    }
+    row |= {"kind": kind, "subclass": subclass, "status": "rejected" if reason else "accepted", "reason": reason, "rank": None if reason else rank}
+    row |= {"score": 0.5, "confidence": 0.9, "quality": 0.6, "face_box": [0.4, 0.1, 0.6, 0.4], "yaw": 3.0}
+    return row | columns
+
+
+def shots() -> pa.Table:
+    row: dict[str, Any] = {"shot_id": VIDEO, "video_id": VIDEO, "segment": 0, "start_ns": 0, "end_ns": 2_000_000_000, "frame_count": 50, "sampled_count": 8}
+    return SHOTS.from_rows([row | {"starts_at": "video", "ends_at": "video"}])
+
+
+def tracks() -> pa.Table:
+    row: dict[str, Any] = {"video_id": VIDEO, "shot_id": VIDEO, "start_ns": 0, "end_ns": 1, "observations": 3, "faces": 2}
+    rows = [row | {"track_id": "a", "character_id": ANNA}, row | {"track_id": "b", "reason": "too_few_faces"}]
+    return TRACKS.from_rows(rows)
+
+
+def characters() -> pa.Table:
+    return CHARACTERS.from_rows([character(BEN, seconds_visible=1.0, nearest_other=None), character(ANNA)])
+
+
+def anchors(times: tuple[int, int, int] = (0, 440_000_000, 1_000_000_000)) -> pa.Table:
+    """Three observations of Anna, one each of Ben and of somebody else, each a candidate of every kind."""
+    first, second, third = times
+    return ANCHORS.from_rows(
+        [
+            anchor(first, "global", None, "not_frontal"),
+            anchor(second, "global", None, rank=1),
+            anchor(third, "global", None),
+            anchor(first, "viewpoint", "left", yaw=-70.0),
+            anchor(second, "viewpoint", "front", yaw=4.0),
+            anchor(third, "viewpoint", None, "ambiguous_angle", yaw=30.0),
+            anchor(first, "expression", "happy", "blurred"),
+            anchor(second, "expression", "neutral", "outranked"),
+            anchor(third, "expression", "neutral"),
+            anchor(first, "global", None, "no_face", owner=BEN, face_box=None, yaw=None),
+            anchor(first, "viewpoint", "back", owner=BEN, face_box=None, body_box=[0.1, 0.1, 0.4, 1.0], yaw=178.0),
+            anchor(first, "expression", None, "no_face", owner=BEN, face_box=None, yaw=None),
+            anchor(first, "global", None, "no_character", owner=None),
+            anchor(first, "viewpoint", None, "no_character", owner=None),
+            anchor(first, "expression", None, "no_character", owner=None),
+        ]
+    )
+
+
+def clips() -> pa.Table:
+    row: dict[str, Any] = {
+        "video_id": VIDEO,
+        "shot_id": VIDEO,
+        "track_id": "a",
+        "character_id": ANNA,
+        "start_ns": 0,
+        "end_ns": 1,
+        "frame_count": 81,
+        "frame_rate": 16.0,
+    }
+    row |= {"visible_share": 1.0, "face_share": 1.0, "others": 0, "anchors_inside": 1, "anchors_outside": 1}
+    return CLIPS.from_rows([row | {"clip_id": "a", "status": "accepted"}, row | {"clip_id": "b", "status": "rejected", "reason": "too_short"}])

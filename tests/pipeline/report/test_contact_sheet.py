@@ -1,0 +1,100 @@
+import io
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from pipeline.report import contact_sheet
+from pipeline.report.contact_sheet import GAP, LABELS, MARGIN, SCENE, contact_sheets, spoken_counts
+from pipeline.video.index import VideoError
+from schemas.tables import ANCHORS, CHARACTERS
+from tests.barcode import Kind, Written, read_number, write_video
+from tests.pipeline.report.drawn_tables import ANNA, BEN, anchor, anchors, character, characters
+
+TOP = 130
+"""Where the first picture begins: below the header and the title of the kind."""
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    return write_video(tmp_path_factory.mktemp("video") / "clip.mp4", Kind.B_FRAMES, frames=60)
+
+
+def scenes(png: bytes, written: Written, count: int) -> list[int]:
+    """The numbers of the frames that are shown as global anchors."""
+    sheet = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    width = round(SCENE * written.width / written.height)
+    left = MARGIN + LABELS
+    return [read_number(sheet[TOP : TOP + SCENE, left + cell * (width + GAP) : left + cell * (width + GAP) + width]) for cell in range(count)]
+
+
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Everything that is written on the sheets."""
+    written: list[str] = []
+    draw_text = ImageDraw.ImageDraw.text
+
+    def remember(self: ImageDraw.ImageDraw, place: tuple[float, float], text: str, *rest: object, **options: object) -> None:
+        written.append(text)
+        draw_text(self, place, text, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", remember)
+    return written
+
+
+def test_each_character_gets_its_own_frames_at_their_times_the_best_first(video: Written) -> None:
+    first, second, third = video.pts_ns[3], video.pts_ns[17], video.pts_ns[44]
+    sheets = dict(contact_sheets(str(video.path), characters(), anchors((first, second, third))))
+    assert list(sheets) == [ANNA, BEN]
+    assert scenes(sheets[ANNA], video, 2) == [44, 17]
+
+
+def test_characters_beyond_a_group_are_read_in_another_pass(video: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contact_sheet, "TOGETHER", 1)
+    rows = [anchor(video.pts_ns[number], "global", None, owner=f"c{number:02d}") for number in (40, 2, 21)]
+    people = CHARACTERS.from_rows([character(row["character_id"]) for row in rows])
+    for name, png in contact_sheets(str(video.path), people, ANCHORS.from_rows(rows)):
+        assert scenes(png, video, 1) == [int(name[1:])]
+
+
+def test_what_is_written(video: Written, texts: list[str]) -> None:
+    list(contact_sheets(str(video.path), characters(), anchors((1_000_000_000, 1_500_000_000, 2_000_000_000))))
+    assert {ANNA, BEN, "clip.mp4", "front", "contempt", "00:01.500", "yaw -70°  score 0.50", "p 0.90  score 0.50"} <= set(texts)
+    assert any("purity 0.97" in text and "2.0 s visible" in text and "1 shot " in text for text in texts)
+    assert texts.count("1 blurred") == 1, "the empty bin of happy says why it is empty"
+    assert "no class: 1 ambiguous angle" in texts
+
+
+def test_a_character_without_anchors_still_has_a_sheet(video: Written, texts: list[str]) -> None:
+    ((_, png),) = contact_sheets(
+        str(video.path), CHARACTERS.from_rows([character(BEN)]), ANCHORS.from_rows([anchor(0, "viewpoint", "back", "cut_off", owner=BEN)])
+    )
+    assert Image.open(io.BytesIO(png)).size[0] == contact_sheet.WIDTH
+    assert "1 cut off" in texts
+    assert texts.count("no candidates") == 12
+
+
+def test_many_anchors_break_into_lines(video: Written) -> None:
+    def height(count: int) -> int:
+        rows = [anchor(video.pts_ns[number], "expression", "happy", rank=number) for number in range(count)]
+        ((_, png),) = contact_sheets(str(video.path), CHARACTERS.from_rows([character(ANNA)]), ANCHORS.from_rows(rows))
+        return Image.open(io.BytesIO(png)).size[1]
+
+    assert height(1) == height(4) < height(6)
+
+
+def test_nobody_needs_no_video() -> None:
+    assert list(contact_sheets("missing.mp4", CHARACTERS.empty(), ANCHORS.empty())) == []
+
+
+def test_a_missing_video_is_a_typed_error(tmp_path: Path) -> None:
+    with pytest.raises(VideoError):
+        list(contact_sheets(str(tmp_path / "missing.mp4"), characters(), anchors()))
+
+
+def test_counts_are_spoken_the_most_frequent_first() -> None:
+    assert spoken_counts(Counter(too_dark=2, blurred=5, cut_off=2)) == "5 blurred   2 cut off   2 too dark"
+    assert spoken_counts(Counter({str(number): number for number in range(1, 9)}), most=2) == "8 8   7 7   21 other"
+    assert spoken_counts(Counter()) == ""
