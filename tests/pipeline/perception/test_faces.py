@@ -68,9 +68,9 @@ def test_a_mirrored_frame_has_mirrored_points(detector: YuNet) -> None:
 
 
 def long_shot() -> tuple[Image, tuple[int, int], float]:
-    """A 1080p frame with a face about 40 pixels high; where the small picture lies in it, and its scale."""
+    """A 1080p frame with a face about 48 pixels high; where the small picture lies in it, and its scale."""
     image = frame("single_face", 1.0)
-    scale = 40 / 220
+    scale = 48 / 220
     small = resized(image, round(image.shape[1] * scale), round(image.shape[0] * scale))
     canvas = np.full((1080, 1920, 3), 96, np.uint8)
     canvas[500 : 500 + small.shape[0], 1300 : 1300 + small.shape[1]] = small
