@@ -26,7 +26,7 @@ def noisy(vector: NDArray[np.floating], cosine: float, generator: np.random.Gene
     """A unit vector at this cosine from another, in a random direction."""
     noise = generator.normal(size=len(vector))
     noise -= noise @ vector * vector
-    return (cosine * vector + np.sqrt(1 - cosine**2) * noise / np.linalg.norm(noise)).astype(np.float32)
+    return np.asarray(cosine * vector + np.sqrt(1 - cosine**2) * noise / np.linalg.norm(noise), np.float32)
 
 
 def expressing(expression: Expression, probability: float = 0.9) -> list[float]:
@@ -83,18 +83,18 @@ class DrawnVideo:
     ) -> str:
         """A person from start to end (the shot's edges when None); ``columns`` override what is observed, also as functions of the time."""
         shot = next(shot for shot in self.shots if shot["shot_id"] == shot_id)
-        begin, stop = shot["start_ns"] * 1e-9, shot["end_ns"] * 1e-9
         track_id = f"{shot_id}-t{self.tracks:04d}"
         self.tracks += 1
         centre = 0.2 + 0.2 * (person % 4)
-        for time in np.arange(begin, stop, PERIOD).tolist():
-            if not (begin if start is None else start) <= time < (stop if end is None else end):
+        for pts_ns in range(shot["start_ns"], shot["end_ns"], round(PERIOD * 1e9)):
+            time = pts_ns / 1e9
+            if (start is not None and time < start) or (end is not None and time >= end):
                 continue
             row: dict[str, Any] = {
                 "video_id": VIDEO,
                 "shot_id": shot_id,
                 "track_id": track_id,
-                "pts_ns": round(time * 1e9),
+                "pts_ns": pts_ns,
                 "body_box": [centre - 0.15, 0.2, centre + 0.15, 1.0],
                 "sharpness": 100.0,
                 "face_pixels": 0.0,
