@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from jobs import ledger, parts
 from jobs.engine import run_units
 from jobs.failure_log import FailureLog
+from jobs.pack_check import check, finished_videos
 from jobs.stage import Job, StageSummary
 from pipeline import storage
 from pipeline.failures import InputError
@@ -22,6 +23,8 @@ from pipeline.pack.shards import Piece, Row, ShardPlan
 from pipeline.pack.tasks import ANCHOR_COLUMNS, CLIP_COLUMNS, PackTask, chunks, plan_tasks
 from schemas.tables import ANCHORS, CLIPS, VIDEOS, TableVersionError
 from schemas.vocabulary import FailureKind, Stage, Status
+
+__all__ = ["PackUnit", "PackWork", "ShardWork", "check", "pack"]
 
 CRASHES = {FailureKind.WORKER_DIED, FailureKind.TIMED_OUT, FailureKind.OUT_OF_MEMORY}
 """What one clip can do to a worker, and with it to the other clips of its unit."""
@@ -111,11 +114,6 @@ def pack(job: Job, options: PackOptions) -> StageSummary:
     summary.skipped = len(wanted) - summary.done - summary.failed
     summary.wall_seconds = time.monotonic() - started
     return summary
-
-
-def finished_videos(out: str) -> list[str]:
-    """The videos that select has finished: only their clips are packed."""
-    return sorted({unit.video_id for unit in ledger.load(out, Stage.SELECT).values()})
 
 
 def _tasks(out: str, video_id: str, options: PackOptions) -> list[PackTask]:

@@ -3,15 +3,14 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
-from jobs import parts
+from jobs import ledger, parts
 from jobs.engine import run_units
-from jobs.pack import finished_videos
 from jobs.stage import Job
 from pipeline import storage
 from pipeline.pack.check import check_coverage, check_files, check_shard
 from pipeline.pack.shards import FOLDER, INDEX, Row, read_shard_index
 from schemas.tables import CLIPS, FAILURES
-from schemas.vocabulary import Status
+from schemas.vocabulary import Stage, Status
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,11 @@ def check(job: Job) -> list[str]:
             problems += outcome.result if outcome.result is not None else [f"{outcome.unit[0]}: {outcome.error}"]
             progress.advance(failed=bool(outcome.error or outcome.result))
     return sorted(problems)
+
+
+def finished_videos(out: str) -> list[str]:
+    """The videos that select has finished: only their clips are packed."""
+    return sorted({unit.video_id for unit in ledger.load(out, Stage.SELECT).values()})
 
 
 def _accepted(out: str) -> set[str]:

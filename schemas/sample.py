@@ -2,7 +2,7 @@
 
 The sample of the clip KEY consists of the tar members, in this order:
 
-    KEY.json            what SampleMetadata says
+    KEY.json            what SampleMetadata says, and the CRC-32 of every other member
     KEY.mp4             the clip: H.264, constant frame rate, ``frame_count`` frames of ``width`` x ``height``
     KEY.flac            its audio, 16 kHz mono, the same span; absent when ``audio`` is false
     KEY.anchor-00.jpg   the superset of content anchors, in the order of ``anchors``: full frames of the clip's size
@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+from zlib import crc32
 
 from schemas.vocabulary import SUBCLASSES, AnchorKind, Coded
 
@@ -143,14 +144,14 @@ def build_sample(sample: Sample) -> dict[str, bytes]:
     """
     metadata = sample.metadata
     member_name(metadata.clip_id, JSON)
-    members = {JSON: metadata_to_json(metadata), VIDEO: sample.video}
+    members = {VIDEO: sample.video}
     if sample.audio is not None:
         members[AUDIO] = sample.audio
     if len(sample.anchors) != len(metadata.anchors):
         raise SampleError(f"{metadata.clip_id}: {len(sample.anchors)} anchor pictures for {len(metadata.anchors)} anchors")
     members |= {anchor.file: picture for anchor, picture in zip(metadata.anchors, sample.anchors, strict=True)}
     _check(metadata, members)
-    return members
+    return {JSON: metadata_to_json(metadata, {name: crc32(content) for name, content in members.items()})} | members
 
 
 def parse_sample(key: str, members: Mapping[str, Any]) -> Sample:
@@ -160,18 +161,19 @@ def parse_sample(key: str, members: Mapping[str, Any]) -> Sample:
 
     Raises:
         SampleVersionError: it was written by an older or newer release.
-        SampleError: it is not what the contract says; the message names the key.
+        SampleError: it is not what the contract says, or its bytes are damaged; the message names the key.
     """
     if JSON not in members:
         raise SampleError(f"{key}: has no {key}.{JSON}; its members are {', '.join(sorted(members)) or 'none'}")
     metadata = metadata_from_json(key, members[JSON])
     _check(metadata, members)
+    _check_sums(key, members)
     return Sample(metadata, members[VIDEO], members.get(AUDIO), tuple(members[anchor.file] for anchor in metadata.anchors))
 
 
-def metadata_to_json(metadata: SampleMetadata) -> bytes:
-    """The content of KEY.json: the same bytes for the same metadata."""
-    content = {"schema": SAMPLE_SCHEMA, "version": SAMPLE_VERSION} | asdict(metadata)
+def metadata_to_json(metadata: SampleMetadata, checksums: Mapping[str, int]) -> bytes:
+    """The content of KEY.json: the same bytes for the same metadata and checksums (member name to CRC-32)."""
+    content = {"schema": SAMPLE_SCHEMA, "version": SAMPLE_VERSION} | asdict(metadata) | {"crc32": dict(checksums)}
     content["anchors"] = [
         asdict(anchor) | {"kind": anchor.kind.word, "subclass": anchor.subclass.word if anchor.subclass is not None else None} for anchor in metadata.anchors
     ]
@@ -185,6 +187,14 @@ def metadata_from_json(key: str, content: bytes) -> SampleMetadata:
         SampleVersionError: it was written by an older or newer release.
         SampleError: it is not what the contract says; the message names the key.
     """
+    values = _take(key, f"{key}.{JSON}", _read_json(key, content), _TYPES)
+    if values["clip_id"] != key:
+        raise SampleError(f"{key}: {key}.{JSON} says its clip_id is {values['clip_id']!r}")
+    values["anchors"] = tuple(_anchor(key, number, anchor) for number, anchor in enumerate(values["anchors"]))
+    return SampleMetadata(**values)
+
+
+def _read_json(key: str, content: bytes) -> dict[str, Any]:
     try:
         raw = json.loads(content)
     except ValueError as error:
@@ -192,11 +202,7 @@ def metadata_from_json(key: str, content: bytes) -> SampleMetadata:
     if not isinstance(raw, dict) or raw.get("schema") != SAMPLE_SCHEMA:
         raise SampleError(f"{key}: {key}.{JSON} was not written by this project: it does not say schema {SAMPLE_SCHEMA!r}")
     _check_version(key, raw.get("version"))
-    values = _take(key, f"{key}.{JSON}", raw, _TYPES)
-    if values["clip_id"] != key:
-        raise SampleError(f"{key}: {key}.{JSON} says its clip_id is {values['clip_id']!r}")
-    values["anchors"] = tuple(_anchor(key, number, anchor) for number, anchor in enumerate(values["anchors"]))
-    return SampleMetadata(**values)
+    return raw
 
 
 def _check_version(key: str, version: object) -> None:
@@ -288,3 +294,11 @@ def _check(metadata: SampleMetadata, members: Mapping[str, Any]) -> None:
         raise SampleError(f"{key}: lacks {', '.join(member_name(key, member) for member in missing)}")
     if AUDIO in members and not metadata.audio:
         raise SampleError(f"{key}: has a {key}.{AUDIO}, but its metadata says that there is no audio")
+
+
+def _check_sums(key: str, members: Mapping[str, Any]) -> None:
+    """Bytes that changed on the way here."""
+    sums = _take(key, f"{key}.{JSON}", _read_json(key, members[JSON]), {"crc32": (dict,)})["crc32"]
+    for member in (VIDEO, AUDIO, *(name for name in sums if name not in (VIDEO, AUDIO))):
+        if member in members and crc32(members[member]) != sums.get(member):
+            raise SampleError(f"{key}: {member_name(key, member)} is damaged: its bytes do not have the CRC-32 that {key}.{JSON} gives")

@@ -5,14 +5,15 @@ list hides, gaps. Where there is nothing, there is silence.
 """
 
 import io
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from types import TracebackType
 from typing import Self, cast
 
 import av
 import av.audio
+import av.container
 import av.error
 import numpy as np
 import soundfile
@@ -27,11 +28,16 @@ MARGIN = 2560
 """Output samples (160 ms) read around the span, so that the resampling filter sees what is there; a whole number of samples of every usual rate."""
 
 PREROLL_SECONDS = (0.5, 8.0, 64.0)
-"""How long before the span decoding starts: codecs need some to settle (Opus 80 ms, MP3 its bit reservoir), and some files seek too far."""
+"""How long before the span decoding starts, for codecs need some time to settle (Opus 80 ms, MP3 its bit reservoir); the longer ones when a file
+was not to be entered so late."""
 
 
 class AudioReader:
-    """The first audio stream of a video, opened once for many spans. A context manager: leaving it closes the file."""
+    """The first audio stream of a video, read span by span. A context manager: leaving it closes the file.
+
+    Each span is decoded by a decoder that has seen nothing else. Flushing one is not enough: AAC's noise substitution draws from a
+    generator that goes on, and the same span would differ in its last bit with what was read before.
+    """
 
     def __init__(self, uri: str) -> None:
         """Open the file.
@@ -43,13 +49,10 @@ class AudioReader:
             VideoError: it cannot be opened.
         """
         self._uri = uri
-        self._resources = ExitStack()
-        with translated(uri):
-            path = storage.local_path(uri)
-            source = str(path) if path is not None else self._resources.enter_context(storage.open_read(uri))
-            self._container = self._resources.enter_context(av.open(source, "r", metadata_errors="replace"))
-        streams = [stream for stream in self._container.streams.audio if stream.codec_context is not None]
-        self._stream: av.audio.AudioStream | None = streams[0] if streams else None
+        self._path = storage.local_path(uri)
+        self._file = storage.open_read(uri) if self._path is None else None
+        with self._opened() as container:
+            self._has_sound = _first_stream(container) is not None
 
     def read(self, start_ns: int, count: int) -> NDArray[np.int16] | None:
         """The samples of a span; None when the source has no sound in it.
@@ -64,20 +67,22 @@ class AudioReader:
         Raises:
             VideoError: the storage or the container gave up. Single packets that cannot be decoded are silence.
         """
-        if self._stream is None:
+        if not self._has_sound:
             return None
-        with translated(self._uri):
-            line = _Timeline(start_ns - to_ns(MARGIN, Fraction(1, AUDIO_RATE)), count + 2 * MARGIN, self._stream.codec_context.sample_rate)
-            for frame in self._frames(line.start_ns, line.end_ns):
-                line.add(frame)
-            line.finish()
-        if not line.has_sound(MARGIN, MARGIN + count):
-            return None
-        return _as_int16(line.resampled()[MARGIN : MARGIN + count])
+        for preroll in PREROLL_SECONDS:
+            with self._opened() as container:
+                stream = cast(av.audio.AudioStream, _first_stream(container))
+                line = _Timeline(start_ns - to_ns(MARGIN, Fraction(1, AUDIO_RATE)), count + 2 * MARGIN, stream.codec_context.sample_rate)
+                begin_ns = max(line.start_ns - round(preroll * SECOND), to_ns(stream.start_time or 0, cast(Fraction, stream.time_base)))
+                first_ns = line.fill(_frames(container, stream, begin_ns, line.end_ns))
+            if first_ns is not None and (first_ns <= line.start_ns or begin_ns > line.start_ns - round(preroll * SECOND)):
+                break
+        return _as_int16(line.resampled()[MARGIN : MARGIN + count]) if line.has_sound(MARGIN, MARGIN + count) else None
 
     def close(self) -> None:
         """Close the file; calling it twice is fine."""
-        self._resources.close()
+        if self._file is not None:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -85,36 +90,33 @@ class AudioReader:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _frames(self, start_ns: int, end_ns: int) -> Iterator[av.AudioFrame]:
-        """Decoded frames from before a time, where there are any, to another."""
-        for preroll in PREROLL_SECONDS:
-            seek_ns = start_ns - round(preroll * SECOND)
-            frames = self._frames_from(seek_ns, end_ns)
-            first = next(frames, None)
-            if first is not None and (_time_ns(first) <= start_ns or seek_ns <= self._begin_ns or preroll == PREROLL_SECONDS[-1]):
-                yield first
-                yield from frames
-                return
+    @contextmanager
+    def _opened(self) -> Iterator[av.container.InputContainer]:
+        with translated(self._uri):
+            if self._file is not None:
+                self._file.seek(0)
+            with av.open(self._file or str(self._path), "r", metadata_errors="replace") as container:
+                yield container
 
-    @property
-    def _begin_ns(self) -> int:
-        stream = cast(av.audio.AudioStream, self._stream)
-        return to_ns(stream.start_time or 0, cast(Fraction, stream.time_base))
 
-    def _frames_from(self, seek_ns: int, end_ns: int) -> Iterator[av.AudioFrame]:
-        stream = cast(av.audio.AudioStream, self._stream)
-        self._container.seek(to_ticks(max(seek_ns, self._begin_ns), cast(Fraction, stream.time_base)), stream=stream)
-        for packet in self._container.demux(stream):
-            try:
-                frames = packet.decode()
-            except av.error.InvalidDataError:
+def _first_stream(container: av.container.InputContainer) -> av.audio.AudioStream | None:
+    return next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
+
+
+def _frames(container: av.container.InputContainer, stream: av.audio.AudioStream, begin_ns: int, end_ns: int) -> Iterator[av.AudioFrame]:
+    """Decoded frames from about one time to another."""
+    container.seek(to_ticks(begin_ns, cast(Fraction, stream.time_base)), stream=stream)
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            continue
+        for frame in frames:
+            if frame.pts is None:
                 continue
-            for frame in frames:
-                if frame.pts is None:
-                    continue
-                if _time_ns(frame) >= end_ns:
-                    return
-                yield frame
+            if _time_ns(frame) >= end_ns:
+                return
+            yield frame
 
 
 class _Timeline:
@@ -132,18 +134,27 @@ class _Timeline:
         self._run_length = 0
         self._mixer = _mixer(rate)
 
-    def add(self, frame: av.AudioFrame) -> None:
+    def fill(self, frames: Iterable[av.AudioFrame]) -> int | None:
+        """Take all frames; gives the time of the first."""
+        first_ns = None
+        for frame in frames:
+            first_ns = _time_ns(frame) if first_ns is None else first_ns
+            self._add(frame)
+        self._place_run()
+        return first_ns
+
+    def _add(self, frame: av.AudioFrame) -> None:
         """Take the next frame: part of the current run when its time is as near to the run's end as the container can tell, else the first of a new one."""
         at = to_ticks(_time_ns(frame) - self.start_ns, Fraction(1, self.rate))
         tolerance = self.rate * (cast(Fraction, frame.time_base) + Fraction(1, 2000))
         if self._run and abs(at - self._run_length - self._run_starts[0]) > tolerance:
-            self.finish()
+            self._place_run()
         self._run_starts.append(at - self._run_length)
         for part in self._mixed(frame):
             self._run.append(part.to_ndarray()[0])
             self._run_length += len(self._run[-1])
 
-    def finish(self) -> None:
+    def _place_run(self) -> None:
         """Place the run. Each of its frames says where it starts, rounded to the container's clock: the median of them is nearest to the truth."""
         if self._run:
             mono, at = np.concatenate(self._run), round(float(np.median(self._run_starts)))

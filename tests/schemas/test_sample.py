@@ -75,8 +75,19 @@ def test_keys_that_webdataset_would_not_give_back_are_refused(key: str) -> None:
         build_sample(replace(SAMPLE, metadata=replace(METADATA, clip_id=key)))
 
 
+@pytest.mark.parametrize("name", ["mp4", "flac", "anchor-00.jpg"])
+def test_damaged_bytes_are_noticed(name: str) -> None:
+    members = build_sample(SAMPLE)
+    with pytest.raises(SampleError, match=rf"clip-1: clip-1\.{name} is damaged"):
+        parse_sample("clip-1", members | {name: b"\0" + members[name][1:]})
+
+
+def test_members_of_others_are_left_alone() -> None:
+    assert parse_sample("clip-1", build_sample(SAMPLE) | {"latent.npy": b"later", "__url__": "x"}) == SAMPLE
+
+
 def changed(**fields: Any) -> bytes:
-    return json.dumps(json.loads(metadata_to_json(METADATA)) | fields).encode()
+    return json.dumps(json.loads(metadata_to_json(METADATA, {})) | fields).encode()
 
 
 def test_another_releases_sample_says_what_to_do() -> None:
@@ -86,9 +97,9 @@ def test_another_releases_sample_says_what_to_do() -> None:
         metadata_from_json("clip-1", changed(version=0))
 
 
-@pytest.mark.parametrize("name", [name for name in json.loads(metadata_to_json(METADATA)) if name not in ("schema", "version")])
+@pytest.mark.parametrize("name", [name for name in json.loads(metadata_to_json(METADATA, {})) if name not in ("schema", "version", "crc32")])
 def test_every_field_must_be_there_and_of_its_type(name: str) -> None:
-    content = json.loads(metadata_to_json(METADATA))
+    content = json.loads(metadata_to_json(METADATA, {}))
     del content[name]
     with pytest.raises(SampleError, match=f"clip-1: .* lacks '{name}'"):
         metadata_from_json("clip-1", json.dumps(content).encode())
@@ -108,7 +119,7 @@ def test_every_field_must_be_there_and_of_its_type(name: str) -> None:
     ],
 )
 def test_a_wrong_anchor_is_named(change: dict[str, Any], message: str) -> None:
-    anchors = json.loads(metadata_to_json(METADATA))["anchors"]
+    anchors = json.loads(metadata_to_json(METADATA, {}))["anchors"]
     anchors[0] |= change
     with pytest.raises(SampleError, match=rf"clip-1: anchors\[0\]: .*{message}|clip-1: anchors\[0\]: {message}"):
         metadata_from_json("clip-1", changed(anchors=anchors))
@@ -149,4 +160,4 @@ def test_any_metadata_survives(anchors: list[tuple[Viewpoint | Expression | None
         for number, (subclass, pts_ns) in enumerate(anchors)
     )
     metadata = replace(METADATA, anchors=made, caption=caption)
-    assert metadata_from_json("clip-1", metadata_to_json(metadata)) == metadata
+    assert metadata_from_json("clip-1", metadata_to_json(metadata, {})) == metadata

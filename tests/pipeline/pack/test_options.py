@@ -10,8 +10,9 @@ from pipeline.pack.options import PackOptions
     ("name", "value"), [("crf", 52), ("crf", -1), ("jpeg_quality", 96), ("area", 255), ("shard_bytes", 0), ("max_anchors", 0), ("threads", 0)]
 )
 def test_values_out_of_range_are_named(name: str, value: int) -> None:
+    wrong: dict[str, Any] = {name: value}
     with pytest.raises(ValueError, match=f"pack: {name} must be .* not {value}"):
-        PackOptions(**{name: value})
+        PackOptions(**wrong)
 
 
 def test_the_hash_changes_with_what_changes_a_sample_and_with_nothing_else() -> None:

@@ -1,0 +1,51 @@
+"""``pack --check`` on a whole output root; what it finds within a shard is tested with pipeline.pack.check."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs import parts
+from jobs.pack import pack
+from jobs.pack_check import check, finished_videos
+from pipeline.pack.options import PackOptions
+from schemas.tables import CLIPS
+from tests.barcode import Kind, write_video
+from tests.jobs.pack_root import add_video, job_at, some_clips
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    video = write_video(tmp_path / "video.mp4", Kind.CONSTANT, frames=60)
+    add_video(tmp_path, video.path, some_clips("a", 2), [])
+    return tmp_path
+
+
+def test_an_output_root_that_was_not_packed(out: Path) -> None:
+    assert check(job_at(out)) == [f"{out}/shards has no index.parquet: run pack"]
+
+
+def test_all_is_well_until_a_byte_changes(out: Path) -> None:
+    pack(job_at(out), PackOptions(preset="ultrafast"))
+    assert check(job_at(out)) == []
+    shard = out / "shards" / "shard-000000.tar"
+    content = bytearray(shard.read_bytes())
+    content[content.index(b"mdat") + 200 : content.index(b"mdat") + 260] = bytes(60)
+    shard.write_bytes(content)
+    assert check(job_at(out))
+
+
+def test_tables_that_went_on_are_noticed(out: Path) -> None:
+    pack(job_at(out), PackOptions(preset="ultrafast"))
+    (video_id,) = finished_videos(str(out))
+    clips = [some_clips("a", 3)[n] | {"video_id": video_id} for n in (1, 2)]
+    parts.write_part(str(out), CLIPS, video_id, CLIPS.from_rows(clips))
+    assert check(job_at(out)) == [
+        "a-0: is in a shard, but not an accepted clip: run pack",
+        "a-2: is an accepted clip, but neither in a shard nor among the failures: run pack",
+    ]
+
+
+def test_an_index_that_is_none_is_named(out: Path) -> None:
+    pack(job_at(out), PackOptions(preset="ultrafast"))
+    (out / "shards" / "index.parquet").write_bytes(next((out / "clips").iterdir()).read_bytes())
+    assert "is not the table 'shards' but 'clips'" in check(job_at(out))[0]
