@@ -20,6 +20,9 @@ from jobs.run import execute
 from jobs.yaml_options import OptionsError, with_yaml
 from pipeline.failures import InputError
 
+MINIMUM_WIDTH = 150
+"""Characters; a log or a narrow window would fold the table of assets into ribbons."""
+
 USAGE, NOTHING_DONE, STOPPED = 2, 1, 130
 
 
@@ -58,7 +61,7 @@ def parse(arguments: Sequence[str]) -> Command:
 
 
 def _assets(command: Assets) -> int:
-    console = Console()
+    console = Console(width=max(Console().width, MINIMUM_WIDTH))
     if command.action == "list":
         list_assets(console)
         return 0

@@ -132,9 +132,14 @@ def chosen_engine(options: EngineOptions, units: int) -> Literal["local", "ray"]
     """What ``auto`` means for that many units (2 stands for many)."""
     if options.engine != "auto":
         return options.engine
-    if options.address or os.environ.get("RAY_ADDRESS"):
+    if not starts_cluster(options):
         return "ray"
     return "ray" if units > 1 and (options.workers or os.cpu_count() or 1) > 1 else "local"
+
+
+def starts_cluster(options: EngineOptions) -> bool:
+    """Whether it is left to the engine to start a cluster of its own: nobody asked for one, and none is known."""
+    return options.engine == "auto" and not (options.address or os.environ.get("RAY_ADDRESS"))
 
 
 def run_here(work: Work[U, R], units: Iterable[U]) -> Iterator[Outcome[U, R]]:

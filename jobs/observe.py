@@ -10,7 +10,7 @@ from jobs.plan import SegmentUnit, plan_observe
 from jobs.stage import Job, StageSummary, UnitResult, run_stage
 from pipeline.assets import ASSETS
 from pipeline.failures import InputError
-from pipeline.observe import ObserveOptions, observe_segment
+from pipeline.observe import ObserveOptions, SegmentObservations, observe_segment
 from pipeline.perception.models import PerceptionOptions, load_perception
 from pipeline.perception.protocols import Perception
 from pipeline.video.index import VideoIndex, read_index
@@ -46,10 +46,9 @@ class ObserveWork:
 
     def __call__(self, unit: SegmentUnit) -> UnitResult:
         """Observe a segment; raises VideoError or InputError when it cannot be read, or rows cannot be written."""
-        assert self._models is not None
         index = self._read_index(unit)
         ledger.withdraw(self.out, Stage.OBSERVE, unit.video_id, unit.segment.number)
-        observed = observe_segment(unit.uri, index, unit.segment, self._models, self.options)
+        observed = self.look(unit, index)
         part = parts.segment_part(unit.video_id, unit.segment.number)
         parts.write_part(self.out, tables.OBSERVATIONS, part, observed.observations)
         parts.write_part(self.out, tables.SHOTS, part, observed.shots)
@@ -58,7 +57,12 @@ class ObserveWork:
         span = (unit.segment.start_ns, unit.segment.end_ns)
         done = DoneUnit(Stage.OBSERVE, unit.video_id, unit.segment.number, *span, self.config_hash, unit.video_id, counts, observed.seconds)
         ledger.commit(self.out, done)
-        return UnitResult(observed.counts, observed.seconds, self._models.names())
+        return UnitResult(observed.counts, observed.seconds, self._models.names() if self._models else {})
+
+    def look(self, unit: SegmentUnit, index: VideoIndex) -> SegmentObservations:
+        """Decode a segment and ask the models."""
+        assert self._models is not None, "setup() comes first"
+        return observe_segment(unit.uri, index, unit.segment, self._models, self.options)
 
     def close(self) -> None:
         """Close the models."""

@@ -106,7 +106,7 @@ def plan_observe(job: Job, inputs: Inputs, config_hash: str, segment_seconds: fl
         log.clear(inputs.videos[video_id])
     videos = [VideoUnit(uri, video_id) for video_id, uri in inputs.videos.items() if video_id not in finished]
     planned: list[SegmentPlan] = []
-    summary = run_stage(job, Stage.PLAN, PlanWork(segment_seconds), videos, log, on_result=planned.append)
+    summary = run_stage(job, Stage.PLAN, PlanWork(segment_seconds), videos, log, on_result=planned.append, light=True)
     summary.failed += len(inputs.failures)
     skipped = sum(len(done[video_id]) for video_id in finished & set(inputs.videos))
     units: list[SegmentUnit] = []

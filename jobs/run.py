@@ -8,7 +8,8 @@ from rich.console import Console
 from jobs.inputs import Inputs, find_inputs
 from jobs.observe import observe
 from jobs.options import Assets, Command, Observe, Pack, Report, Run, Select
-from jobs.pack import check, pack
+from jobs.pack import pack
+from jobs.pack_check import check
 from jobs.progress import Progress
 from jobs.report import report
 from jobs.run_record import RunRecord
@@ -17,6 +18,9 @@ from jobs.stage import Job, StageSummary
 from jobs.summary import print_summary, totals
 from jobs.yaml_options import OptionsError
 from pipeline import storage
+
+MINIMUM_WIDTH = 120
+"""Characters; a log or a narrow window would fold the summary into ribbons."""
 
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by Ray inside a submitted job, which runs in a copy of the working directory that is thrown away."""
@@ -49,7 +53,7 @@ def execute(command: Command, arguments: Sequence[str]) -> int:
         raise
     held = totals(out)
     record.finish("finished", summaries, held)
-    print_summary(Console(), summaries, held)
+    print_summary(Console(width=max(Console().width, MINIMUM_WIDTH)), summaries, held)
     return _exit_code(progress, summaries)
 
 
@@ -88,11 +92,12 @@ def _check(job: Job) -> int:
 
 
 def _exit_code(progress: Progress, summaries: Sequence[StageSummary]) -> int:
-    done, failed = sum(summary.done for summary in summaries), sum(summary.failed for summary in summaries)
-    skipped = sum(summary.skipped for summary in summaries)
-    if failed and not done and not skipped:
-        progress.say("nothing could be done: every input failed, see the failures table")
-        return 1
-    if not done and not failed:
-        progress.say("nothing to do: everything is done already" if skipped else "nothing to do: no videos were found")
-    return 0
+    done, skipped, failed = (sum(getattr(summary, name) for summary in summaries) for name in ("done", "skipped", "failed"))
+    again = f"; {failed} failed, see the failures table" if failed else ""
+    if done:
+        return 0
+    if skipped:
+        progress.say(f"nothing to do: everything is done already{again}")
+        return 0
+    progress.say(f"nothing could be done{again}" if failed else "nothing to do: no videos were found")
+    return 1 if failed else 0

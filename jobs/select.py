@@ -77,6 +77,6 @@ def select(job: Job, options: SelectOptions) -> StageSummary:
             uri = parts.read_part(job.out, tables.VIDEOS, video_id, ["uri"])["uri"][0].as_py()
             units.append(SelectUnit(uri, video_id, len(segments), segments[0].start_ns, segments[-1].end_ns, input_hash))
     work = SelectWork(job.out, options, config_hash)
-    summary = run_stage(job, Stage.SELECT, work, units, log, on_failure=lambda unit: ledger.retract(job.out, Stage.SELECT, unit.video_id))
+    summary = run_stage(job, Stage.SELECT, work, units, log, on_failure=lambda unit: ledger.retract(job.out, Stage.SELECT, unit.video_id), light=True)
     summary.skipped = len(observed) - len(units)
     return summary

@@ -3,10 +3,10 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from jobs.engine import EngineOptions, Work, run_units
+from jobs.engine import EngineOptions, Work, run_units, starts_cluster
 from jobs.failure_log import FailureLog
 from jobs.progress import Progress
 from schemas.vocabulary import Stage
@@ -36,6 +36,9 @@ class UnitResult:
     seconds: dict[str, float] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
 
+
+FEW = 8
+"""Light units that are done sooner in this process than workers of its own start."""
 
 UnitOf = TypeVar("UnitOf", bound=Unit)
 ResultOf = TypeVar("ResultOf", bound=UnitResult)
@@ -99,6 +102,7 @@ def run_stage(
     log: FailureLog,
     on_result: Callable[[ResultOf], object] = lambda _: None,
     on_failure: Callable[[UnitOf], object] = lambda _: None,
+    light: bool = False,
 ) -> StageSummary:
     """Do a stage's units.
 
@@ -110,6 +114,7 @@ def run_stage(
         log: gets a row for each unit that fails, and loses the row of each that succeeds.
         on_result: is given what each unit gave.
         on_failure: takes back what a failed unit may have written.
+        light: units take less time than a worker takes to start: a few of them are done here unless there is a cluster.
 
     Raises:
         SetupError: the work cannot start.
@@ -118,8 +123,9 @@ def run_stage(
     if not units:
         return summary
     started = time.monotonic()
+    engine = replace(job.engine, engine="local") if light and len(units) <= FEW and starts_cluster(job.engine) else job.engine
     with job.progress.stage(stage, len(units), sum(unit.media_seconds for unit in units)) as progress:
-        for outcome in run_units(work, units, job.engine):
+        for outcome in run_units(work, units, engine):
             unit = outcome.unit
             if outcome.result is not None:
                 summary.add(outcome.result)

@@ -52,7 +52,7 @@ def print_summary(console: Console, summaries: Sequence[StageSummary], held: dic
     console.print(table)
     table = Table(title="the output holds", title_justify="left", show_header=False)
     for name, value in held.items():
-        table.add_row(name, _words(value) if isinstance(value, dict) else clock(value * 3600) if name == "hours" else str(value))
+        table.add_row(name, _words(value) if isinstance(value, dict) else f"{value} ({clock(value * 3600)})" if name == "hours" else str(value))
     console.print(table)
 
 
