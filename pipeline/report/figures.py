@@ -84,8 +84,8 @@ def _expressions(overview: Overview) -> Figure:
     axes.bar_label(axes.bar(range(len(names)), heights, 0.72, color=colours), padding=2, fontsize=8)
     axes.set_xticks(range(len(names)), [name or "not sure" for name in names])
     axes.margins(y=0.15)
-    axes.set_ylabel("observations")
-    axes.set_title("What faces express, where the classifier is sure")
+    axes.set_ylabel("faces of characters")
+    axes.set_title("What faces express")
     return figure
 
 

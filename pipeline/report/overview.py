@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from schemas.vocabulary import AnchorKind, Status
+from schemas.vocabulary import AnchorKind, RejectReason, Status
 
 YAW_EDGES = np.arange(-180, 181, 5)
 """Degrees at which the bins of the yaw distribution begin and end."""
@@ -39,7 +39,7 @@ class Overview:
         dropped_tracks: tracks without a character by reason.
         dropped_clips: rejected spans by reason.
         yaws: of each viewpoint word (None where the classifier abstains), observations by yaw, between YAW_EDGES.
-        expressions: observations by expression word (None where the classifier abstains).
+        expressions: characters' faces by expression word (None where the classifier abstains).
     """
 
     videos: int = 0
@@ -80,7 +80,7 @@ class Overview:
                 self.anchors[kind, subclass] += number
             else:
                 self.dropped[kind][reason] += number
-            if kind == AnchorKind.EXPRESSION:
+            if kind == AnchorKind.EXPRESSION and reason not in (RejectReason.NO_FACE, RejectReason.NO_CHARACTER):
                 self.expressions[subclass] += number
         owners = anchors["character_id"].to_pylist()
         accepted = {(kind, subclass, owner) for kind, subclass, owner, reason in zip(kinds, subclasses, owners, reasons, strict=True) if reason is None}
