@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from pipeline.perception.protocols import Face, Image
 
 MOST = 5000
+LEAST_SIDE = 64
+"""Pixels; a picture that is a single cell of the coarsest stride (32) high or wide makes OpenCV 4.14 answer from memory it never wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,10 @@ class YuNet:
         scale = min(1.0, long_side / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
-        self._detector.setInputSize(size)
-        found = self._detector.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
+        margins = (0, max(0, LEAST_SIDE - size[1]), 0, max(0, LEAST_SIDE - size[0]))
+        padded = cv2.copyMakeBorder(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), *margins, cv2.BORDER_CONSTANT)
+        self._detector.setInputSize((padded.shape[1], padded.shape[0]))
+        found = self._detector.detect(padded)[1]
         to_frame = np.array([width / size[0], height / size[1]], np.float32)
         return [] if found is None else [_face(row, to_frame) for row in found]
 

@@ -42,9 +42,12 @@ def test_nobody(detector: YuNet) -> None:
     assert detector.detect(frame("no_face", 1.0)) == []
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (7, 40), (20, 20), (33, 31)])
-def test_pictures_smaller_than_the_networks_stride(detector: YuNet, shape: tuple[int, int]) -> None:
-    assert detector.detect(np.full((*shape, 3), 128, np.uint8)) == []
+@pytest.mark.parametrize("shape", [(1, 1), (7, 40), (20, 20), (33, 31), (32, 640), (640, 20)])
+def test_tiny_and_narrow_pictures(detector: YuNet, shape: tuple[int, int]) -> None:
+    """OpenCV alone answers with faces made of uninitialised memory on some of them, now and then."""
+    for _ in range(20):
+        assert detector.detect(frame("single_face", 1.0))
+        assert detector.detect(np.full((*shape, 3), 128, np.uint8)) == []
 
 
 def test_coordinates_are_those_of_the_frame(detector: YuNet) -> None:
