@@ -215,7 +215,7 @@ def _ticks(timing: _Timing, frames: int) -> list[int]:
 
 
 def _nanoseconds(seconds: Fraction, time_base: Fraction | None) -> int:
-    rounded = round(seconds / time_base) * time_base if time_base else seconds
+    rounded = int(seconds / time_base + Fraction(1, 2)) * time_base if time_base else seconds
     return int(rounded * 1_000_000_000 + Fraction(1, 2))
 
 
