@@ -18,7 +18,7 @@ def test_all_backends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (home / ".deepface" / "weights").mkdir(parents=True)
     red_detector(pack / "det_red.onnx")
     colour_embedder(pack / "colours.onnx")
-    constant_landmarks(pack / "1k3d68.onnx", np.asarray(get_object("meanshape_68.pkl"), np.float32) / 2)
+    constant_landmarks(pack / "1k3d68.onnx", (np.asarray(get_object("meanshape_68.pkl")) / 2).astype(np.float32))
     emotion_network(home / ".deepface" / "weights" / "facial_expression_model_weights.onnx", favourite=3)
     options = PerceptionOptions("insightface", "insightface", "insightface", "deepface", insightface_weights=str(pack), deepface_weights=str(home))
     image = np.full((480, 640, 3), 60, np.uint8)
