@@ -1,0 +1,52 @@
+"""The numbers at the end are those of the tables."""
+
+import io
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+
+from jobs import parts
+from jobs.failure_log import FailureLog
+from jobs.select import select
+from jobs.stage import StageSummary
+from jobs.summary import print_summary, totals
+from pipeline.failures import InputError
+from pipeline.select.video import SelectOptions
+from schemas.tables import ANCHORS, CLIPS
+from schemas.vocabulary import FailureKind, Stage
+from tests.jobs.drawn_root import SECONDS, quiet_job, two_people, write_film, write_observed
+
+
+def test_totals_add_up_to_the_tables(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    drawn = two_people()
+    write_observed(out, write_film(tmp_path), drawn)
+    select(quiet_job(out), SelectOptions())
+    FailureLog(str(out), Stage.PLAN).record("/films/b.mp4", InputError(FailureKind.NOT_FOUND, "gone"))
+    held = totals(str(out))
+    assert (held["videos"], held["hours"], held["characters"]) == (1, round(SECONDS / 3600, 4), 2)
+    assert held["observations"] == len(drawn.rows)
+    anchors = parts.read_parts(str(out), ANCHORS).to_pylist()
+    bins = Counter("/".join(filter(None, (row["kind"], row["subclass"]))) for row in anchors if row["status"] == "accepted")
+    assert held["anchors per bin"] == bins
+    assert held["anchors"] == bins.total()
+    assert held["clips"] == parts.read_parts(str(out), CLIPS)["status"].to_pylist().count("accepted")
+    assert sum(number for name, number in held["dropped"].items() if name.startswith("global/")) == len(drawn.rows) - bins["global"]
+    assert held["failures"] == {"plan/not_found": 1}
+    assert (held["shards"], held["samples"]) == (0, 0)
+
+
+def test_an_empty_root_holds_nothing(tmp_path: Path) -> None:
+    held = totals(str(tmp_path))
+    assert held["videos"] == held["shards"] == 0
+    assert held["failures"] == {}
+
+
+def test_the_summary_says_what_was_done_how_fast_and_what_there_is() -> None:
+    stream = io.StringIO()
+    summary = StageSummary(Stage.OBSERVE, done=3, skipped=2, failed=1, media_seconds=600.0, wall_seconds=60.0, seconds={"decode": 20.0, "faces": 30.0})
+    print_summary(Console(file=stream, width=120), [summary], {"videos": 5, "hours": 1.5, "dropped": {"blurred": 7}, "failures": {}})
+    text = stream.getvalue()
+    for words in ("observe", "10.0", "faces 30.0, decode 20.0", "1:30:00", "blurred: 7", "none"):
+        assert words in text
