@@ -17,15 +17,15 @@ from pipeline.video.index import VideoIndex, read_index
 from schemas import tables
 from schemas.vocabulary import FailureKind, Stage
 
-WITHOUT_INFLUENCE = ("threads",)
-"""Perception options that change how fast the models are and not what they say."""
+WITHOUT_INFLUENCE = ("threads", "decoder_threads")
+"""Options that change how fast things are and not what is seen."""
 
 
 def observe_config_hash(options: ObserveOptions, perception: PerceptionOptions, segment_minutes: float) -> str:
     """Hash of everything that decides what is observed, the weights' own hashes included."""
-    chosen = {name: value for name, value in asdict(perception).items() if name not in WITHOUT_INFLUENCE}
+    chosen = {name: value for name, value in (asdict(options) | asdict(perception)).items() if name not in WITHOUT_INFLUENCE}
     weights = {name: asset.sha256 for name, asset in ASSETS.items() if asset.suffix not in VIDEO_SUFFIXES}
-    return ledger.config_hash(Stage.OBSERVE, {"observe": asdict(options), "perception": chosen, "segment_minutes": segment_minutes, "weights": weights})
+    return ledger.config_hash(Stage.OBSERVE, {"chosen": chosen, "segment_minutes": segment_minutes, "weights": weights})
 
 
 @dataclass

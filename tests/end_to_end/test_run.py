@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def of(out: Path, table: str, video: str) -> list[dict[str, Any]]:
     return [row for row in found[table] if row["video_id"] == video_id]
 
 
-def test_every_input_is_either_in_the_tables_or_in_the_failures(out: Path, videos: Path) -> None:
+def test_every_input_is_either_in_the_tables_or_in_the_failures(out: Path) -> None:
     found = tables(out)
     assert {Path(row["uri"]).stem for row in found["videos"]} == {"cry_to_laugh", "single_face", "no_face"}
     failures = {(Path(row["source"]).name, row["stage"], row["kind"]) for row in found["failures"]}
@@ -65,7 +65,7 @@ def test_every_input_is_either_in_the_tables_or_in_the_failures(out: Path, video
 def test_a_long_video_is_observed_in_segments_and_its_person_joined_across_them(out: Path) -> None:
     segments = [row for row in of(out, "units", "cry_to_laugh") if row["stage"] == "observe"]
     assert len(segments) > 1
-    assert all(before["end_ns"] == after["start_ns"] for before, after in zip(segments, segments[1:], strict=False))
+    assert all(before["end_ns"] == after["start_ns"] for before, after in pairwise(segments))
     (character,) = of(out, "characters", "cry_to_laugh")
     assert character["tracks"] >= len(segments)
 
@@ -140,7 +140,7 @@ def test_one_video_added_is_the_only_one_done(again: Path, videos: Path, tmp_pat
 
 
 @pytest.fixture(scope="module")
-def killed(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def killed(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is left by a run on two workers that is killed after its first unit, and started again."""
     folder = tmp_path_factory.mktemp("killed") / "out"
     arguments = ["run", "--videos", videos, videos / "missing.mp4", "--out", folder, *SMALL, "--engine.engine", "ray", "--engine.workers", "2"]
@@ -154,7 +154,7 @@ def killed(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     assert process.returncode == -signal.SIGKILL
     assert not list(folder.glob("shards/index.parquet"))
     run(*arguments)
-    yield folder
+    return folder
 
 
 def test_a_killed_job_started_again_on_other_workers_ends_with_the_same(out: Path, killed: Path) -> None:
