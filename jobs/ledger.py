@@ -10,7 +10,7 @@ import socket
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -75,7 +75,7 @@ def unit_id(stage: Stage, video_id: str, segment: int = 0) -> str:
 
 def commit(out: str, unit: DoneUnit) -> None:
     """Write a unit's row. The last thing that is done for a unit."""
-    row = asdict(unit) | {"unit_id": unit.unit_id, "stage": str(unit.stage), "host": socket.gethostname(), "finished_at": datetime.now(UTC)}
+    row = vars(unit) | {"unit_id": unit.unit_id, "stage": str(unit.stage), "host": socket.gethostname(), "finished_at": datetime.now(UTC)}
     parts.write_part(out, UNITS, unit.unit_id, UNITS.from_rows([row]))
 
 

@@ -18,6 +18,7 @@ from jobs.stage import Job, StageSummary
 from jobs.summary import print_summary, totals
 from jobs.yaml_options import OptionsError
 from pipeline import storage
+from schemas.vocabulary import Stage
 
 MINIMUM_WIDTH = 120
 """Characters; a log or a narrow window would fold the summary into ribbons."""
@@ -92,7 +93,8 @@ def _check(job: Job) -> int:
 
 
 def _exit_code(progress: Progress, summaries: Sequence[StageSummary]) -> int:
-    done, skipped, failed = (sum(getattr(summary, name) for summary in summaries) for name in ("done", "skipped", "failed"))
+    done = sum(summary.done for summary in summaries if summary.stage is not Stage.PLAN)
+    skipped, failed = sum(summary.skipped for summary in summaries), sum(summary.failed for summary in summaries)
     again = f"; {failed} failed, see the failures table" if failed else ""
     if done:
         return 0

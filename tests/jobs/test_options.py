@@ -11,7 +11,7 @@ from jobs.__main__ import main, parse
 from jobs.options import COMMANDS, Observe, Pack, Run
 from jobs.yaml_options import OptionsError
 
-UNITS = {"minutes": "minute", "per_second": "per second", "cpus_per_worker": "CPUs", "gpus_per_worker": "GPUs", "attempts": "starts", "workers": "number"}
+UNITS = {"minutes": "minute", "cpus_per_worker": "CPUs", "gpus_per_worker": "GPUs", "attempts": "starts", "workers": "number"}
 """Ends of names of options of the jobs to the word that their description must hold."""
 
 
