@@ -10,6 +10,8 @@ from pipeline.perception.protocols import Image
 
 MEASURED_SIDE = 112
 """Pixels of the longer side at which sharpness is measured, so that large and small faces compare; smaller ones are not enlarged, since that adds no detail."""
+LEAST_SIDE = 8
+"""Pixels of the shorter side below which nothing is sharp."""
 BLACK, WHITE = 4, 251
 """Luma at and beyond which a pixel is clipped: video levels leave a little headroom on both ends."""
 FULL_GRADIENT = 0.5
@@ -62,7 +64,7 @@ def _sharpness(luma: NDArray[np.uint8]) -> float:
     if scale < 1:
         size = max(2, round(luma.shape[1] * scale)), max(2, round(luma.shape[0] * scale))
         luma = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
-    if min(luma.shape) < 2:
+    if min(luma.shape) < LEAST_SIDE:
         return 0.0
     values = luma.astype(np.float32)
     gradient = np.sqrt(np.diff(values, axis=0)[:, 1:] ** 2 + np.diff(values, axis=1)[1:] ** 2).mean()
