@@ -7,6 +7,7 @@ together, and the index is written.
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 from jobs import ledger, parts
@@ -28,6 +29,9 @@ __all__ = ["PackUnit", "PackWork", "ShardWork", "check", "pack"]
 
 CRASHES = {FailureKind.WORKER_DIED, FailureKind.TIMED_OUT, FailureKind.OUT_OF_MEMORY}
 """What one clip can do to a worker, and with it to the other clips of its unit."""
+
+READ_AHEAD = 128
+"""Videos whose tables are held in memory while it is planned what to pack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +158,20 @@ def _wanted(out: str, options: PackOptions, present: Sequence[Row]) -> tuple[dic
     packed = {(row["key"], row["sample_hash"]) for row in present}
     wanted: dict[str, str] = {}
     missing = []
-    for video_id in finished_videos(out):
-        tasks = _tasks(out, video_id, options)
+    for video_id, tasks in _planned(out, finished_videos(out), options):
         wanted |= {task.key: task.sample_hash for task in tasks}
         absent = [task for task in tasks if (task.key, task.sample_hash) not in packed]
         if absent:
             missing.append(_Missing(video_id, frozenset(task.key for task in absent), sum(_seconds(task) for task in absent)))
     return wanted, missing
+
+
+def _planned(out: str, video_ids: Sequence[str], options: PackOptions) -> Iterator[tuple[str, list[PackTask]]]:
+    """The tasks of each video, some videos read ahead: on object stores most of the time is waiting."""
+    with ThreadPoolExecutor(parts.READERS) as pool:
+        for first in range(0, len(video_ids), READ_AHEAD):
+            batch = video_ids[first : first + READ_AHEAD]
+            yield from zip(batch, pool.map(lambda video_id: _tasks(out, video_id, options), batch), strict=True)
 
 
 def _seconds(task: PackTask) -> float:

@@ -1,10 +1,11 @@
 """Reading shards back: every promise of the index and of the sample contract, tried on every byte that is there."""
 
+import hashlib
 import io
 import tarfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import BinaryIO
 
 import av
 import av.error
@@ -15,6 +16,7 @@ from pipeline import storage
 from pipeline.failures import InputError
 from pipeline.pack.grid import exact_rate, sample_count
 from pipeline.pack.shards import Row, shard_sizes
+from pipeline.pack.tar import layout
 from schemas.sample import AUDIO_RATE, Sample, SampleError, member_name, parse_sample
 from schemas.vocabulary import AnchorKind
 
@@ -42,7 +44,7 @@ def check_coverage(rows: Sequence[Row], accepted: Collection[str], failed: Colle
 def check_shard(shards: str, name: str, rows: Sequence[Row]) -> list[str]:
     """What is wrong with a shard and its samples; a line for each.
 
-    Each member is read twice: in passing from the tar, as webdataset does, and by the byte range that the index gives.
+    Each member is read twice: by the byte range that the index gives, and in passing from the tar, as webdataset does.
 
     Args:
         shards: folder of the shards.
@@ -54,22 +56,37 @@ def check_shard(shards: str, name: str, rows: Sequence[Row]) -> list[str]:
     problems = []
     seen = set()
     try:
-        with storage.open_read(uri) as ranges:
-            for key, members in _stream(uri):
-                if key in seen or key not in indexed:
-                    problems.append(f"{name}: {key}: is in the shard {'twice, or not in one piece' if key in seen else 'but not in the index'}")
-                    continue
-                seen.add(key)
-                problems += [f"{name}: {key}: {problem}" for problem in _check_sample(indexed[key], members, ranges)]
+        ranges = _read_ranges(uri, rows)
+        for key, members in _stream(uri):
+            if key in seen or key not in indexed:
+                problems.append(f"{name}: {key}: is in the shard {'twice, or not in one piece' if key in seen else 'but not in the index'}")
+                continue
+            seen.add(key)
+            problems += [f"{name}: {key}: {problem}" for problem in _check_sample(indexed[key], members, ranges[key])]
     except (tarfile.TarError, InputError, OSError) as error:
         problems.append(f"{name}: cannot be read to its end: {error}")
     return problems + [f"{name}: {key}: is in the index but not in the shard" for key in sorted(set(indexed) - seen)]
 
 
-def _stream(uri: str) -> Iterator[tuple[str, dict[str, tuple[int, bytes]]]]:
-    """Key and members (offset of the content, content) of the samples of a tar, in passing."""
+def _read_ranges(uri: str, rows: Sequence[Row]) -> dict[str, list[bytes]]:
+    """By key, the digest of what lies in each byte range that the index gives."""
+    with storage.open_read(uri) as file:
+        return {row["key"]: [_read_range(file, *at) for at in zip(row["member_offsets"], row["member_sizes"], strict=True)] for row in rows}
+
+
+def _read_range(file: BinaryIO, offset: int, size: int) -> bytes:
+    file.seek(offset)
+    return _digest(file.read(size))
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
+
+
+def _stream(uri: str) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Key and members of the samples of a tar, in passing."""
     key: str | None = None
-    members: dict[str, tuple[int, bytes]] = {}
+    members: dict[str, bytes] = {}
     with storage.open_read(uri) as file, tarfile.open(fileobj=file, mode="r|") as archive:
         for info in archive:
             owner, _, name = info.name.partition(".")
@@ -78,22 +95,20 @@ def _stream(uri: str) -> Iterator[tuple[str, dict[str, tuple[int, bytes]]]]:
                     yield key, members
                 key, members = owner, {}
             content = archive.extractfile(info)
-            members[name] = (info.offset_data, content.read() if content is not None else b"")
+            members[name] = content.read() if content is not None else b""
     if key is not None:
         yield key, members
 
 
-def _check_sample(row: Row, members: Mapping[str, tuple[int, bytes]], ranges: Any) -> Iterator[str]:
-    contents = {name: content for name, (_, content) in members.items()}
+def _check_sample(row: Row, members: Mapping[str, bytes], ranges: Sequence[bytes]) -> Iterator[str]:
     if row["member_names"] != list(members):
         yield f"the index has the members {', '.join(row['member_names'])}, the shard {', '.join(members)}"
         return
-    for name, offset, size in zip(row["member_names"], row["member_offsets"], row["member_sizes"], strict=True):
-        ranges.seek(offset)
-        if (offset, size) != (members[name][0], len(contents[name])) or ranges.read(size) != contents[name]:
+    for name, digest in zip(row["member_names"], ranges, strict=True):
+        if digest != _digest(members[name]):
             yield f"the index's byte range of {member_name(row['key'], name)} is not where the shard has it"
     try:
-        sample = parse_sample(row["key"], contents)
+        sample = parse_sample(row["key"], members)
     except SampleError as error:
         yield str(error)
         return
@@ -105,6 +120,9 @@ def _check_sample(row: Row, members: Mapping[str, tuple[int, bytes]], ranges: An
 
 def _check_row(row: Row, sample: Sample) -> Iterator[str]:
     metadata = sample.metadata
+    where = layout(dict(zip(row["member_names"], row["member_sizes"], strict=True)))
+    if (row["size"], row["member_offsets"]) != (where.size, [row["offset"] + offset for offset in where.offsets]):
+        yield "the index's offset and size of the sample do not agree with those of its members"
     kinds = Counter(anchor.kind for anchor in metadata.anchors)
     truth = {name: getattr(metadata, name) for name in ("frame_count", "frame_rate", "width", "height", "audio", "video_id", "character_id", "sample_hash")}
     truth |= {f"anchors_{kind.word}": kinds[kind] for kind in AnchorKind}

@@ -18,8 +18,8 @@ class PackOptions:
     """enlarge sources that are smaller than the area; otherwise they keep their size, rounded down to multiples of 16"""
     crf: int = 16
     """constant rate factor of H.264: 0 is lossless, 51 the worst, 16 hard to tell from the source"""
-    preset: Preset = "medium"
-    """x264's trade of time for size"""
+    preset: Preset = "faster"
+    """x264's trade of time for size; medium takes twice as long for 0.2 dB more"""
     keyframe_interval: int = 16
     """frames from one keyframe to the next"""
     jpeg_quality: int = 95

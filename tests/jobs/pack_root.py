@@ -18,11 +18,11 @@ from schemas.vocabulary import Stage
 from tests.pipeline.pack.rows import SECOND, anchor_row, clip_row
 
 
-def job_at(out: Path, engine: EngineOptions | None = None) -> Job:
+def job_at(out: Path | str, engine: EngineOptions | None = None) -> Job:
     return Job(str(out), engine or EngineOptions(engine="local"), Progress(Console(file=StringIO())))
 
 
-def add_video(out: Path, uri: Path, clips: Sequence[dict[str, Any]], anchors: Sequence[dict[str, Any]]) -> str:
+def add_video(out: Path | str, uri: Path, clips: Sequence[dict[str, Any]], anchors: Sequence[dict[str, Any]]) -> str:
     """Write the tables of one video; its video_id goes into every row."""
     index = read_index(str(uri))
     own = {"video_id": index.video_id}

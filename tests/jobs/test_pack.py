@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 import webdataset
 
@@ -287,6 +288,17 @@ def test_an_output_root_without_clips_gets_an_empty_index(tmp_path: Path) -> Non
     assert shard_files.read_shard_index(str(tmp_path / "shards")) == []
     assert (tmp_path / "shards" / "index.parquet").exists()
     assert check(job_at(tmp_path)) == []
+
+
+def test_an_output_root_behind_a_url_gets_the_same_shards(out: Path, videos: dict[str, Written]) -> None:
+    pack(job_at(out), FAST)
+    memory = fsspec.filesystem("memory")
+    for name in ("one", "two"):
+        add_video("memory://packed", videos[name].path, some_clips(name), some_anchors(name, videos[name].pts_ns[::20]))
+    pack(job_at("memory://packed"), FAST)
+    assert {name.removeprefix("/packed/shards/"): memory.cat(name) for name in memory.find("/packed/shards")} == files(out / "shards")
+    assert check(job_at("memory://packed")) == []
+    memory.rm("/packed", recursive=True)
 
 
 def test_ray_workers_make_the_same_shards(out: Path, tmp_path_factory: pytest.TempPathFactory, videos: dict[str, Written]) -> None:

@@ -42,6 +42,8 @@ def test_a_flipped_byte_in_any_member_is_found(tmp_path: Path) -> None:
         (lambda row: row | {"member_offsets": [offset + 1 for offset in row["member_offsets"]]}, "byte range of a.json is not where the shard has it"),
         (lambda row: row | {"member_sizes": [row["member_sizes"][0] - 1, *row["member_sizes"][1:]]}, "byte range of a.json is not where"),
         (lambda row: row | {"member_names": row["member_names"][:-1]}, "the index has the members json, mp4, flac, anchor-00.jpg, the shard"),
+        (lambda row: row | {"offset": 512}, "the index's offset and size of the sample do not agree"),
+        (lambda row: row | {"size": row["size"] + 512}, "the index's offset and size of the sample do not agree"),
         (lambda row: row | {"sample_hash": "other"}, "the index says sample_hash 'other', the sample 'hash'"),
         (lambda row: row | {"anchors_outside": 2}, "the index says anchors_outside 2, the sample 0"),
         (lambda row: row | {"key": "b"}, "a: is in the shard but not in the index"),
