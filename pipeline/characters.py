@@ -29,7 +29,8 @@ class CharacterOptions:
         stranger_cosine: cosine below which a poorly seen track is somebody new; between the two it abstains.
         margin: by how much the best character must beat the runner-up for a poorly seen track to be attached to it.
         min_coherence: mean cosine of a track's faces to their mean, below which the track has mixed up people.
-        min_faces: sampled frames with a legible face that make a track worth a character of its own.
+        min_faces: sampled frames with a legible face that a track needs to be judged by itself.
+        character_faces: sampled frames with a legible face that a character needs, over all its tracks; passers-by have fewer.
         core_faces: sampled frames with a well seen face (weight of .5 and more) from which a track takes part in the first clustering.
         face_pixels: height at which a face is large enough to be fully trusted, in pixels; a quarter of it counts nothing.
         brightness: mean luma from which a face is bright enough to be fully trusted, 0..1.
@@ -42,6 +43,7 @@ class CharacterOptions:
     margin: float = 0.15
     min_coherence: float = 0.55
     min_faces: int = 3
+    character_faces: int = 6
     core_faces: int = 8
     face_pixels: float = 64.0
     brightness: float = 0.15
@@ -114,7 +116,13 @@ def assign_characters(observations: Observations, options: CharacterOptions | No
     unknown = (labels < 0) & enough & (alike < options.stranger_cosine)
     newcomers = _cluster(unknown, evidence, apart, options)
     labels = np.where(unknown, newcomers + labels.max(initial=-1) + 1, labels)
-    reasons = [_reason(int(label), int(legible), options) for label, legible in zip(labels, evidence.legible, strict=True)]
+    passing = np.bincount(labels[labels >= 0], evidence.legible[labels >= 0]) < options.character_faces
+    rare = (labels >= 0) & passing[labels] if len(passing) else np.zeros(len(labels), bool)
+    labels = np.where(rare, -1, labels)
+    few = rare | (evidence.legible < options.min_faces)
+    reasons = [
+        None if label >= 0 else (RejectReason.TOO_FEW_FACES if scarce else RejectReason.UNCERTAIN_IDENTITY) for label, scarce in zip(labels, few, strict=True)
+    ]
     return _describe(_most_visible_first(labels, observations), reasons, evidence, observations, options)
 
 
@@ -205,19 +213,15 @@ def _attach(
     return attached, alike
 
 
-def _reason(label: int, legible: int, options: CharacterOptions) -> RejectReason | None:
-    if label >= 0:
-        return None
-    return RejectReason.TOO_FEW_FACES if legible < options.min_faces else RejectReason.UNCERTAIN_IDENTITY
-
-
 def _most_visible_first(labels: NDArray[np.int64], observations: Observations) -> NDArray[np.int64]:
-    seen = np.bincount(labels[labels >= 0], np.diff(observations.track_start)[labels >= 0])
-    first = np.array([np.argmax(labels == label) for label in range(len(seen))], np.int64)
-    rank = np.empty(len(seen) + 1, np.int64)
-    rank[np.lexsort((first, -seen))] = np.arange(len(seen))
-    rank[-1] = -1
-    return rank[labels]
+    """Labels 0, 1, … without holes; equally visible characters in the order of their first tracks."""
+    names, first, compact = np.unique(labels, return_index=True, return_inverse=True)
+    seen = np.bincount(compact, np.diff(observations.track_start))
+    seen[names < 0] = -1
+    order = np.lexsort((first, -seen))
+    rank = np.empty(len(names), np.int64)
+    rank[order] = np.arange(len(names))
+    return np.where(labels >= 0, rank[compact], -1)
 
 
 def _describe(

@@ -19,7 +19,7 @@ class QualityOptions:
         full_face_pixels: height of the face in pixels that is as good as any larger one.
         min_person_height: share of the frame's height a person without a face must have.
         full_person_height: share of the frame's height of a person without a face that is as good as any larger one.
-        min_sharpness: below it the face is blurred (scale: pipeline.perception.quality).
+        min_sharpness: below it the face is blurred, 0..1 as pipeline.perception.quality measures it; faces in focus have .25 to .5.
         full_sharpness: as good as any sharper one.
         min_brightness: mean luma below which the face is too dark, 0..1.
         full_brightness: mean luma of a well lit face, 0..1.
@@ -33,8 +33,8 @@ class QualityOptions:
     full_face_pixels: float = 160.0
     min_person_height: float = 0.3
     full_person_height: float = 0.7
-    min_sharpness: float = 0.1
-    full_sharpness: float = 0.5
+    min_sharpness: float = 0.16
+    full_sharpness: float = 0.35
     min_brightness: float = 0.1
     full_brightness: float = 0.25
     max_brightness: float = 0.92

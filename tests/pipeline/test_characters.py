@@ -53,9 +53,18 @@ def test_a_short_track_joins_whom_it_resembles_and_founds_nobody() -> None:
     video.appear(video.shot(0, 5), 0)
     glimpse = video.appear(video.shot(5, 5.5), 0, cosine=0.8)
     stranger = video.appear(video.shot(6, 6.5), 1)
-    of_track, reasons, _ = assign(video)
+    passer = video.appear(video.shot(7, 8.25), 2)
+    of_track, reasons, characters = assign(video)
     assert of_track[glimpse] == 0
-    assert (of_track[stranger], reasons[stranger]) == (-1, RejectReason.TOO_FEW_FACES)
+    for track in (stranger, passer):
+        assert (of_track[track], reasons[track]) == (-1, RejectReason.TOO_FEW_FACES)
+    assert len(characters) == 1
+
+
+def test_short_tracks_of_one_person_make_a_character_together() -> None:
+    video = DrawnVideo()
+    tracks = [video.appear(video.shot(start, start + 1), 0) for start in range(4)]
+    assert [assign(video)[0][track] for track in tracks] == [0, 0, 0, 0]
 
 
 def test_a_glimpse_between_two_people_abstains() -> None:

@@ -44,7 +44,7 @@ def test_a_perfect_picture_scores_one_and_the_formula_is_the_documented_one() ->
     assert score_quality(observed(**perfect | lesser), OPTIONS) == pytest.approx(0.5 * 0.5 * 0.8 * 0.9 * 0.8, rel=1e-5)
 
 
-@pytest.mark.parametrize("worse", [{"face_pixels": 60.0}, {"sharpness": 0.05}, {"brightness": 0.1}, {"clipped": 0.3}, {"cut_off": 0.2}, {"face_score": 0.7}])
+@pytest.mark.parametrize("worse", [{"face_pixels": 60.0}, {"sharpness": 0.2}, {"brightness": 0.1}, {"clipped": 0.3}, {"cut_off": 0.2}, {"face_score": 0.7}])
 def test_anything_worse_lowers_the_score(worse: dict[str, float]) -> None:
     assert score_quality(observed(**worse), OPTIONS) < score_quality(observed(), OPTIONS)
 

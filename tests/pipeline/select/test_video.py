@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.select.clips import ClipOptions
 from pipeline.select.ranking import RankingOptions
-from pipeline.select.video import SelectOptions, Selection, select_video
+from pipeline.select.video import Selection, SelectOptions, select_video
 from schemas.tables import ANCHORS, CHARACTERS, CLIPS, OBSERVATIONS, SHOTS, TRACKS
 from tests.pipeline.drawn_observations import VIDEO, DrawnVideo
 
