@@ -18,8 +18,11 @@ ROOT = Path(__file__).parents[2]
 WALL_CLOCK = {UNITS.name: {"seconds", "host", "finished_at"}, FAILURES.name: {"attempt", "failed_at", "versions"}}
 """Columns that say when, where and how often, not what."""
 
-SMALL = ["--observe.samples-per-second", "2", "--segment-minutes", "0.1", "--pack.area", "16384", "--pack.preset", "ultrafast"]
-"""Options for tests: a few pictures per second, segments of six seconds, small clips."""
+OBSERVE = ["--observe.samples-per-second", "1", "--segment-minutes", "0.1"]
+"""Options for tests: a picture per second, segments of six seconds."""
+
+SMALL = [*OBSERVE, "--pack.area", "16384", "--pack.preset", "ultrafast"]
+"""And small clips."""
 
 
 def command(*arguments: object) -> list[str]:

@@ -44,7 +44,7 @@ def test_it_is_done_once_and_again_with_other_options_or_observations(out: Path,
     job = quiet_job(out)
     select(job, OPTIONS)
     assert (select(job, OPTIONS).done, select(job, OPTIONS).skipped) == (0, 1)
-    stricter = replace(OPTIONS, quality=replace(OPTIONS.quality, min_face_pixels=10_000.0))
+    stricter = replace(OPTIONS, quality=replace(OPTIONS.quality, min_face_pixels=10_000.0, full_face_pixels=20_000.0))
     assert select(job, stricter).done == 1
     assert parts.read_part(str(out), ANCHORS, VIDEO, ["reason"])["reason"].to_pylist().count("face_too_small") > 0
     write_observed(out, film, two_people(), config="c1")
