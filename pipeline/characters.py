@@ -19,6 +19,9 @@ from schemas.vocabulary import RejectReason
 
 __all__ = ["CharacterOptions", "Characters", "assign_characters", "cluster_embeddings"]
 
+LEGIBLE, WELL_SEEN = 1 / 3, 0.5
+"""Weight from which a face counts as legible (by size and light: 32 pixels in good light), and as well seen (by size, light and how frontal it is)."""
+
 
 @dataclass(frozen=True, slots=True)
 class CharacterOptions:
@@ -43,7 +46,7 @@ class CharacterOptions:
     margin: float = 0.15
     min_coherence: float = 0.55
     min_faces: int = 3
-    character_faces: int = 6
+    character_faces: int = 5
     core_faces: int = 8
     face_pixels: float = 64.0
     brightness: float = 0.15
@@ -152,8 +155,8 @@ def _weigh(observations: Observations, options: CharacterOptions) -> _TrackEvide
     np.add.at(sums, observations.track[rows], observations.embedding[rows] * weights[rows, None])
     weight = np.bincount(observations.track, weights, count).astype(np.float64)
     mean = sums / np.maximum(weight, 1e-9)[:, None]
-    legible = np.bincount(observations.track[legibility >= 0.25], minlength=count).astype(np.int64)
-    well_seen = np.bincount(observations.track[weights >= 0.5], minlength=count).astype(np.int64)
+    legible = np.bincount(observations.track[legibility >= LEGIBLE], minlength=count).astype(np.int64)
+    well_seen = np.bincount(observations.track[weights >= WELL_SEEN], minlength=count).astype(np.int64)
     return _TrackEvidence(mean, weight, legible, well_seen, np.linalg.norm(mean, axis=1))
 
 

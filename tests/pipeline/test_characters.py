@@ -53,7 +53,7 @@ def test_a_short_track_joins_whom_it_resembles_and_founds_nobody() -> None:
     video.appear(video.shot(0, 5), 0)
     glimpse = video.appear(video.shot(5, 5.5), 0, cosine=0.8)
     stranger = video.appear(video.shot(6, 6.5), 1)
-    passer = video.appear(video.shot(7, 8.25), 2)
+    passer = video.appear(video.shot(7, 8), 2)
     of_track, reasons, characters = assign(video)
     assert of_track[glimpse] == 0
     for track in (stranger, passer):
