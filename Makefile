@@ -2,12 +2,11 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-BACKENDS := .venv-backends/bin
 OUT ?= demo-output
 
 DEMO_MEDIA := cry_to_laugh single_person_cam01 single_person_cam02 single_person_cam03 single_person_cam04 multi_person_cam01 walker no_face
 
-.PHONY: demo test check format accuracy test-backends test-cluster help
+.PHONY: demo test check format accuracy test-cluster help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -28,11 +27,8 @@ format: .venv/ready ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test-backends: .venv-backends/ready ## the selectable backends (insightface, deepface), in an environment of their own
-	$(BACKENDS)/python -m pytest tests/backends --override-ini testpaths=
-
 test-cluster: .venv/ready ## `ray start --head` + `ray job submit` against a local run, compared row by row
-	$(BIN)/python -m pytest tests/cluster --override-ini testpaths=
+	$(BIN)/python -m pytest tests/cluster
 
 accuracy: .venv/ready ## accuracy on labelled data: make accuracy DATA=../shared/data
 	$(BIN)/python -m benchmarks.accuracy --data $(DATA)
@@ -44,13 +40,6 @@ HEADLESS := --force-reinstall --no-deps opencv-python-headless
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --build-constraint constraints.txt --editable '.[test]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(HEADLESS)
-	touch $@
-
-.venv-backends/ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv-backends
-	$(BACKENDS)/python -m pip install --quiet --constraint constraints.txt --upgrade pip
-	$(BACKENDS)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,insightface,deepface]'
-	$(BACKENDS)/python -m pip install --quiet --constraint constraints.txt $(HEADLESS)
 	touch $@
