@@ -5,7 +5,8 @@ Three steps, each of which would rather leave a track without a character than g
 1. Tracks that show the face well and often enough are clustered (average linkage). Two tracks that are in one frame
    together are different people and never joined.
 2. What is left (a track that shows only profiles, a few frames at a cut) is attached to the character it clearly resembles.
-3. What resembles nobody but is plentiful and agrees with itself becomes a character of its own.
+3. What resembles nobody but is plentiful and agrees with itself becomes a character of its own, if it was seen from the front (a
+   profile often does not even resemble the same person's face) or in one frame with everybody else.
 """
 
 from dataclasses import dataclass
@@ -117,8 +118,7 @@ def assign_characters(observations: Observations, options: CharacterOptions | No
     labels = _disown(_cluster(well_seen, evidence, apart, options), evidence)
     labels, alike = _attach(labels, evidence, apart, options)
     unknown = (labels < 0) & enough & (alike < options.stranger_cosine)
-    newcomers = _cluster(unknown, evidence, apart, options)
-    labels = np.where(unknown, newcomers + labels.max(initial=-1) + 1, labels)
+    labels = _admit(_cluster(unknown, evidence, apart, options), labels, evidence, apart, options)
     passing = np.bincount(labels[labels >= 0], evidence.legible[labels >= 0]) < options.character_faces
     rare = (labels >= 0) & passing[labels] if len(passing) else np.zeros(len(labels), bool)
     labels = np.where(rare, -1, labels)
@@ -214,6 +214,21 @@ def _attach(
         if likeness[best] >= options.same_person_cosine and likeness[best] - runner_up >= options.margin:
             attached[track] = best
     return attached, alike
+
+
+def _admit(
+    newcomers: NDArray[np.int64], labels: NDArray[np.int64], evidence: _TrackEvidence, apart: NDArray[np.int64], options: CharacterOptions
+) -> NDArray[np.int64]:
+    """Labels with those clusters of newcomers added, from the one with most faces on, that cannot be anybody who is there already."""
+    faces = np.bincount(newcomers[newcomers >= 0], evidence.legible[newcomers >= 0])
+    admitted = labels.copy()
+    for newcomer in np.argsort(-faces, kind="stable"):
+        tracks = newcomers == newcomer
+        partners = np.concatenate((apart[tracks[apart[:, 0]], 1], apart[tracks[apart[:, 1]], 0]))
+        present = np.unique(admitted[admitted >= 0])
+        if evidence.well_seen[tracks].sum() >= options.min_faces or np.isin(present, admitted[partners]).all():
+            admitted[tracks] = admitted.max(initial=-1) + 1
+    return admitted
 
 
 def _most_visible_first(labels: NDArray[np.int64], observations: Observations) -> NDArray[np.int64]:

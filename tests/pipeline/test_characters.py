@@ -98,13 +98,26 @@ def test_profiles_are_attached_and_do_not_spoil_the_centroid() -> None:
     assert characters.centroids[owner] @ face_vector(0) > 0.9
 
 
-def test_only_profiles_still_make_a_character_when_nobody_resembles_them() -> None:
+def test_only_profiles_make_a_character_when_they_cannot_be_anybody_else() -> None:
+    alone = DrawnVideo()
+    alone.appear(alone.shot(0, 7), 1, yaw=lambda _: 80.0)
+    assert len(assign(alone)[2]) == 1
+    beside = DrawnVideo()
+    shot = beside.shot(0, 7)
+    beside.appear(shot, 0, end=6)
+    profile = beside.appear(shot, 1, yaw=lambda _: 80.0)
+    of_track, _, characters = assign(beside)
+    assert len(characters) == 2
+    assert of_track[profile] == 0
+
+
+def test_only_profiles_that_may_be_somebody_known_abstain() -> None:
     video = DrawnVideo()
     video.appear(video.shot(0, 5), 0)
     profile = video.appear(video.shot(5, 12), 1, yaw=lambda _: 80.0)
-    of_track, _, characters = assign(video)
-    assert len(characters) == 2
-    assert of_track[profile] == 0
+    of_track, reasons, characters = assign(video)
+    assert (of_track[profile], reasons[profile]) == (-1, RejectReason.UNCERTAIN_IDENTITY)
+    assert len(characters) == 1
 
 
 def test_faces_too_small_or_dark_to_read_count_for_nothing() -> None:
