@@ -9,12 +9,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from pipeline.assets import fetch
-from tests.end_to_end.outputs import ROOT, SMALL, environment, names, run, shard_hashes, tables
+from tests.end_to_end.outputs import OBSERVE, ROOT, SMALL, environment, names, run, shard_hashes, tables
 
 RAY = str(Path(sys.executable).with_name("ray"))
 HOST = "127.0.0.1"
@@ -31,9 +32,17 @@ def cluster_environment() -> dict[str, str]:
     return environment() | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
+@dataclass(frozen=True)
+class Cluster:
+    dashboard: str
+    """to submit to"""
+    head: str
+    """to connect to"""
+
+
 @pytest.fixture(scope="module")
-def dashboard() -> Iterator[str]:
-    """The address of a cluster of two CPUs to submit to."""
+def cluster() -> Iterator[Cluster]:
+    """A cluster of two CPUs."""
     port, dashboard_port = free_port(), free_port()
     ports = [f"--port={port}", f"--dashboard-port={dashboard_port}", f"--ray-client-server-port={free_port()}"]
     start = [RAY, "start", "--head", "--block", f"--node-ip-address={HOST}", f"--dashboard-host={HOST}", "--num-cpus=2", *ports]
@@ -41,7 +50,7 @@ def dashboard() -> Iterator[str]:
     with subprocess.Popen(start, env=cluster_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as head:
         try:
             wait_until_up(address, head)
-            yield address
+            yield Cluster(address, f"{HOST}:{port}")
         finally:
             head.terminate()
             head.wait(timeout=60)
@@ -76,9 +85,9 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.timeout(600)
-def test_a_submitted_job_leaves_what_a_local_run_leaves(dashboard: str, videos: Path, tmp_path: Path) -> None:
+def test_a_submitted_job_leaves_what_a_local_run_leaves(cluster: Cluster, videos: Path, tmp_path: Path) -> None:
     arguments = ["run", "--videos", videos, *SMALL]
-    ended = submit(dashboard, *arguments, "--out", tmp_path / "cluster")
+    ended = submit(cluster.dashboard, *arguments, "--out", tmp_path / "cluster")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     for words in ("observe: ", "× real time", "the output holds"):  # progress and summary are in the job's log
         assert words in ended.stdout
@@ -92,8 +101,16 @@ def test_a_submitted_job_leaves_what_a_local_run_leaves(dashboard: str, videos: 
 
 
 @pytest.mark.timeout(300)
-def test_an_output_that_would_be_lost_with_the_job_is_refused(dashboard: str, videos: Path) -> None:
-    ended = submit(dashboard, "run", "--videos", videos, "--out", "out")
+def test_an_output_that_would_be_lost_with_the_job_is_refused(cluster: Cluster, videos: Path) -> None:
+    ended = submit(cluster.dashboard, "run", "--videos", videos, "--out", "out")
     assert ended.returncode != 0
     assert "relative path is lost" in ended.stdout + ended.stderr
     assert not os.path.lexists(ROOT / "out")
+
+
+@pytest.mark.timeout(300)
+def test_a_driver_outside_brings_its_code_along(cluster: Cluster, videos: Path, tmp_path: Path) -> None:
+    arguments = ["observe", "--videos", videos / "single_face.mp4", *OBSERVE]
+    run(*arguments, "--out", tmp_path / "cluster", "--engine.address", cluster.head)
+    run(*arguments, "--out", tmp_path / "local", "--engine.engine", "local")
+    assert tables(tmp_path / "cluster") == tables(tmp_path / "local")

@@ -46,7 +46,8 @@ def tables(out: Path) -> dict[str, list[dict[str, Any]]]:
     found = {}
     for name, table in TABLES.items():
         if name == "shards":
-            rows = pq.read_table(out / "shards" / "index.parquet").to_pylist()
+            index = out / "shards" / "index.parquet"
+            rows = pq.read_table(index).to_pylist() if index.exists() else []
         else:
             rows = parts.read_parts(str(out), table).to_pylist(maps_as_pydicts="strict")
         kept = [{column: value for column, value in row.items() if column not in WALL_CLOCK.get(name, set())} for row in rows]
