@@ -33,7 +33,7 @@ class ObserveOptions:
 
     Attributes:
         samples_per_second: how often people are looked for; frames are chosen on a grid of the whole video, so segments make no difference.
-        search_seconds: seconds between looks for a body in the whole frame while nobody is seen.
+        search_seconds: seconds between looks for bodies in the whole frame, of people whose faces are not seen.
         memory_seconds: seconds for which the body of somebody whose face was lost is looked for.
         decoder: what decodes the video.
         decoder_threads: threads of the decoder; the jobs run several workers instead.
@@ -153,14 +153,12 @@ class _Recent:
         return [person for _, person in self._people]
 
     def should_search(self, pts_ns: int) -> bool:
-        """Whether it is time to search the whole frame, should nobody be seen in it."""
+        """Whether it is time to search the whole frame."""
         return self._searched_ns is None or pts_ns - self._searched_ns >= self._search_ns
 
     def remember(self, pts_ns: int, people: list[Person]) -> None:
         """Note who was seen; the sights they replace are forgotten."""
-        if people:
-            self._searched_ns = None
-        elif self.should_search(pts_ns):
+        if self.should_search(pts_ns):
             self._searched_ns = pts_ns
         lost = [(seen, old) for seen, old in self._people if not any(old.is_near(person) for person in people)]
         self._people = lost + [(pts_ns, person) for person in people]

@@ -1,7 +1,7 @@
 """Who is in one frame: faces with their heads' pose, expression and identity, and bodies where a face is not enough.
 
 Bodies are looked for where they are needed, because that costs as much as everything else together: around a face that is turned away,
-where somebody was a moment ago whose face is not seen any more, and now and then in the whole frame when nobody is seen at all.
+where somebody was a moment ago whose face is not seen any more, and now and then in the whole frame, for those who never show a face.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class PeopleOptions:
 
     body_from_yaw: float = 45.0
     legible_pixels: float = 24.0
-    body_confidence: float = 0.6
+    body_confidence: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Person:
 
     def is_near(self, other: "Person") -> bool:
         """Whether both heads are at the same place."""
-        return float(np.linalg.norm(self.head - other.head)) < max(self.head_size, other.head_size)
+        return _distance(self, other) < max(self.head_size, other.head_size)
 
 
 class PeopleFinder:
@@ -84,15 +84,15 @@ class PeopleFinder:
         Args:
             image: (height, width, 3) RGB.
             before: who was seen a moment ago; where their faces are lost, their bodies are looked for.
-            search_everywhere: look for a body in the whole frame when nobody else is found.
+            search_everywhere: look for bodies in the whole frame too, for people whose faces are not seen.
         """
         with self._stopwatch.step("faces"):
             faces = self._models.faces.detect(image)
         people = [self._with_face(image, face) for face in faces]
         for lost in before:
             if not any(lost.is_near(person) for person in people):
-                people += self._without_face(image, _body_region(lost), people, near=lost)
-        if not people and search_everywhere:
+                people += self._without_face(image, _body_region(lost), people, near=lost)[:1]
+        if search_everywhere:
             height, width = image.shape[:2]
             people += self._without_face(image, np.array([0, 0, width, height], np.float32), people, near=None)
         return people
@@ -113,12 +113,14 @@ class PeopleFinder:
         return replace(person, body=body, expression=expression, embedding=embedding)
 
     def _without_face(self, image: Image, region: NDArray[np.float32], people: Sequence[Person], near: Person | None) -> list[Person]:
+        """The bodies in a region that are none of the people's; with ``near``, the nearest one that could be theirs comes first."""
+        found: list[Person] = []
         for body in self._bodies(image, region):
             person = Person(None, None, body, None, None, self._quality(image, body.box))
-            close = near is None or float(np.linalg.norm(person.head - near.head)) < 2 * max(near.head_size, person.head_size)
-            if body.confidence >= self._options.body_confidence and close and not any(person.is_near(other) for other in people):
-                return [person]
-        return []
+            close = near is None or _distance(person, near) < 2 * max(near.head_size, person.head_size)
+            if body.confidence >= self._options.body_confidence and close and not any(person.is_near(other) for other in (*people, *found)):
+                found.append(person)
+        return found if near is None else sorted(found, key=lambda person: _distance(person, near))
 
     def _bodies(self, image: Image, region: NDArray[np.float32]) -> list[Body]:
         height, width = image.shape[:2]
@@ -145,6 +147,11 @@ def _body_region(person: Person) -> NDArray[np.float32]:
     margin = 0.2 * (person.body.box[2:] - person.body.box[:2]).max()
     wider = person.body.box + np.array([-margin, -margin, margin, margin], np.float32)
     return np.concatenate([np.minimum(around_head[:2], wider[:2]), np.maximum(around_head[2:], wider[2:])])
+
+
+def _distance(person: Person, other: Person) -> float:
+    """Between two heads, pixels."""
+    return float(np.linalg.norm(person.head - other.head))
 
 
 def _belongs(body: Body, person: Person) -> bool:

@@ -36,8 +36,8 @@ class ViewOptions:
 
     front_to: float = 20.0
     side_from: float = 55.0
-    body_side_from: float = 65.0
-    body_side_to: float = 110.0
+    body_side_from: float = 75.0
+    body_side_to: float = 100.0
     back_from: float = 130.0
     min_body_confidence: float = 0.5
     window_seconds: float = 0.6
