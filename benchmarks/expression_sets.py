@@ -13,6 +13,7 @@ from pipeline.perception.expression import EmbeddedExpression, View, face_square
 from pipeline.perception.expression_calibration import FEATURE_COUNT, geometric_mean
 from pipeline.perception.faces import YuNet
 from pipeline.perception.orientation import FaceMesh
+from pipeline.perception.protocols import Image
 from schemas.vocabulary import Expression
 
 MARGINS = {"expression_jaffe": 64}
@@ -68,8 +69,8 @@ def read_faces(data: Path, name: str) -> LabelledFaces:
         picture = cv2.imread(str(path))
         if picture is None:
             raise FileNotFoundError(2, "no such picture", str(path))
-        image = cv2.copyMakeBorder(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), margin, margin, margin, margin, cv2.BORDER_REPLICATE)
-        found = detector.detect(np.asarray(image, np.uint8))
+        image: Image = np.asarray(cv2.copyMakeBorder(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), margin, margin, margin, margin, cv2.BORDER_REPLICATE), np.uint8)
+        found = detector.detect(image)
         if not found:
             continue
         pose = mesh.estimate(image, found[0])

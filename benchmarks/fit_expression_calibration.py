@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 
 from benchmarks.expression_sets import LabelledFaces, read_faces
-from pipeline.perception.expression_calibration import DESCRIPTORS, KNOWN, SHIPPED, Array, Calibration, descriptors, geometric_mean, own_neutral, relative
+from pipeline.perception.expression_calibration import DESCRIPTORS, KNOWN, SHIPPED, Array, Calibration, descriptors, geometric_mean
 from schemas.vocabulary import Expression
 
 COMMAND = "python -m benchmarks.fit_expression_calibration --data FOLDER"
@@ -26,7 +26,7 @@ NETWORK_PENALTY, MESH_PENALTY = 10.0, 30.0
 class looks like (posed disgust is a frown in one, a sneer in the other): what is fitted freely on one is wrong on the other."""
 OWN_SHARE = 0.5
 LEAST_SPREAD = 0.02
-LEAST_OWN_FACES, NEUTRAL_SHARE = 3, 0.25
+CLEARLY_NEUTRAL = 0.6
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,11 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def fit(sets: Sequence[LabelledFaces]) -> Calibration:
     """Fit on labelled sets, each of the same total weight; classes the networks do not know are left out.
 
-    Faces whose person is known are made relative to the person's own neutral face first, found without labels.
+    The neutral face is the median of what is neutral by label and clearly so: a person's own, found without labels, is compared with it.
     """
     used = [(faces, faces.seen & (faces.labels < KNOWN)) for faces in sets]
-    neutral = np.nanmedian(np.vstack([descriptors(faces.features[rows & (faces.labels == Expression.NEUTRAL)]) for faces, rows in used]), axis=0)
-    values = np.vstack([personal(faces, neutral)[rows] for faces, rows in used])
+    neutral = np.nanmedian(np.vstack([descriptors(faces.features[rows & _clearly_neutral(faces)]) for faces, rows in used]), axis=0)
+    values = np.vstack([descriptors(faces.features[rows]) for faces, rows in used])
     labels = np.concatenate([faces.labels[rows] for faces, rows in used])
     weight = np.concatenate([np.full(rows.sum(), 1 / (len(used) * rows.sum())) for _, rows in used])
     center, scale = np.zeros(DESCRIPTORS), np.ones(DESCRIPTORS)
@@ -62,15 +62,9 @@ def fit(sets: Sequence[LabelledFaces]) -> Calibration:
     return replace(start, weights=weights)
 
 
-def personal(faces: LabelledFaces, neutral: Array) -> Array:
-    """Descriptors of a set, relative to each person's own neutral face where persons are known."""
-    values = descriptors(faces.features)
+def _clearly_neutral(faces: LabelledFaces) -> NDArray[np.bool_]:
     likely = geometric_mean().probabilities(faces.features)[:, Expression.NEUTRAL]
-    for person in sorted(set(faces.persons) - {""}):
-        rows = np.flatnonzero((np.array(faces.persons) == person) & faces.seen)
-        own = own_neutral(values[rows], likely[rows], 0.0, LEAST_OWN_FACES, NEUTRAL_SHARE)
-        values[rows] = relative(values[rows], own, neutral, OWN_SHARE)
-    return values
+    return np.asarray((faces.labels == Expression.NEUTRAL) & (likely >= CLEARLY_NEUTRAL), np.bool_)
 
 
 def regress(values: Array, labels: NDArray[np.int64], weight: Array, start: Array) -> Array:

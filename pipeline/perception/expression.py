@@ -42,7 +42,7 @@ class View:
     mirrored: bool = False
 
     def of(self, square: Image, side: int) -> Image:
-        """This view of a face_square (grey or colour), scaled to side by side pixels."""
+        """What the view shows of a face_square (grey or colour), scaled to side by side pixels."""
         margin = round(SQUARE_SIDE * (1 - self.scale / SQUARE_SCALE) / 2)
         crop = _resized(square[margin : SQUARE_SIDE - margin, margin : SQUARE_SIDE - margin], side)
         return crop[:, ::-1] if self.mirrored else crop

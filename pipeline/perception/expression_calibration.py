@@ -55,12 +55,15 @@ def _movement(name: str) -> str | None:
     return None if name.startswith(("_", "eyeLook")) else name.removesuffix("Left").removesuffix("Right")
 
 
-MOVEMENTS = tuple(dict.fromkeys(movement for name in MESH_NAMES if (movement := _movement(name))))
+MOVEMENTS = tuple(dict.fromkeys(unsided for name in MESH_NAMES if (unsided := _movement(name))))
 """Names of the descriptors that come from the mesh."""
 DESCRIPTORS = 2 * KNOWN + len(MOVEMENTS)
 
-_AVERAGES = np.array([[_movement(name) == movement for movement in MOVEMENTS] for name in MESH_NAMES], np.float64)
+_AVERAGES = np.array([[_movement(name) == unsided for unsided in MOVEMENTS] for name in MESH_NAMES], np.float64)
 _AVERAGES /= _AVERAGES.sum(axis=0)
+
+
+_FIGURES = ("weights", "center", "scale", "neutral")
 
 
 def descriptors(features: NDArray[np.floating]) -> Array:
@@ -68,6 +71,11 @@ def descriptors(features: NDArray[np.floating]) -> Array:
     values = np.asarray(features, np.float64)
     networks = [values[:, part] - values[:, part].mean(axis=1, keepdims=True) for part in (FER, FACEAPI)]
     return np.hstack([*networks, values[:, MESH] @ _AVERAGES])
+
+
+def movement(features: NDArray[np.floating], name: str) -> Array:
+    """(N,) how strong one of MOVEMENTS is, 0..1, NaN without a mesh, of features (N, 66)."""
+    return np.asarray(np.asarray(features, np.float64)[:, MESH] @ _AVERAGES[:, MOVEMENTS.index(name)], np.float64)
 
 
 @dataclass(frozen=True)
@@ -106,14 +114,24 @@ class Calibration:
             features: laid out as above.
             own_neutral: (DESCRIPTORS,) of the person's own neutral face (see own_neutral), when there is enough of it.
         """
-        values = self.standardized(relative(descriptors(features), own_neutral, self.neutral, self.own_share))
-        scores = values @ self.weights.T
-        scores -= scores.max(axis=1, keepdims=True)
-        shares = np.exp(scores)
+        values = descriptors(features)
+        if own_neutral is not None and self._looks_like_something(own_neutral):
+            values = values - self.own_share * np.nan_to_num(own_neutral - self.neutral)
+        shares = self._shares(values)
         answers = np.zeros((len(values), len(Expression)), np.float32)
-        answers[:, :KNOWN] = shares / shares.sum(axis=1, keepdims=True)
-        answers[np.isnan(answers).any(axis=1)] = np.nan
+        answers[:, :KNOWN] = shares
+        answers[np.isnan(shares).any(axis=1)] = np.nan
         return answers
+
+    def _looks_like_something(self, own_neutral: Array) -> bool:
+        """Whether a person's neutral face is less neutral than others'. Taking out that it is more so would only hide it."""
+        own, others = self._shares(np.stack([own_neutral, self.neutral]))[:, Expression.NEUTRAL]
+        return bool(own < others)
+
+    def _shares(self, values: Array) -> Array:
+        scores = self.standardized(values) @ self.weights.T
+        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float64)
 
     def standardized(self, values: Array) -> Array:
         """Descriptors (N, DESCRIPTORS) as the weights expect them; a face without a mesh counts as an average one in that part."""
@@ -124,7 +142,7 @@ class Calibration:
 
     def to_json(self) -> str:
         """As text: the provenance, then the figures."""
-        figures = {name: np.round(getattr(self, name), 5).tolist() for name in ("weights", "center", "scale", "neutral")}
+        figures = {name: np.round(getattr(self, name), 5).tolist() for name in _FIGURES}
         provenance = {"fitted_on": self.fitted_on, "fitted_at": self.fitted_at, "command": self.command, "own_share": self.own_share}
         return json.dumps(provenance | figures) + "\n"
 
@@ -136,12 +154,8 @@ class Calibration:
             ValueError: it is of other descriptors than this release's.
         """
         values = json.loads(text)
-        return cls(**{name: np.array(value, np.float64) if isinstance(value, list) else value for name, value in values.items()})
-
-
-def relative(values: Array, own: Array | None, neutral: Array, share: float) -> Array:
-    """Descriptors (N, DESCRIPTORS) with a share of the difference between a person's own neutral face and everybody's taken out."""
-    return values.copy() if own is None else values - share * np.nan_to_num(own - neutral)
+        weights, center, scale, neutral = (np.array(values[name], np.float64) for name in _FIGURES)
+        return cls(values["fitted_on"], values["fitted_at"], values["command"], weights, center, scale, neutral, values["own_share"])
 
 
 def own_neutral(values: Array, neutral_probability: NDArray[np.floating], least_probability: float, least_count: int, most_share: float) -> Array | None:
@@ -149,7 +163,7 @@ def own_neutral(values: Array, neutral_probability: NDArray[np.floating], least_
 
     Args:
         values: (N, DESCRIPTORS) of one person.
-        neutral_probability: (N,).
+        neutral_probability: (N,) of these faces, each by itself.
         least_probability: faces less likely neutral are not used: who cries all the time shows no neutral face.
         least_count: fewer such faces are no evidence: None.
         most_share: at most this share of the N faces is used, the likeliest.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.perception.expression_calibration import FEATURE_COUNT, Calibration, descriptors, own_neutral, shipped
+from pipeline.perception.expression_calibration import FEATURE_COUNT, Calibration, descriptors, movement, own_neutral, shipped
 from schemas.vocabulary import Expression, RejectReason
 
 
@@ -25,11 +25,35 @@ class LeastConfidence:
     neutral: float = 0.7
     happy: float = 0.6
     sad: float = 0.75
-    angry: float = 0.7
-    surprise: float = 0.55
+    angry: float = 0.75
+    surprise: float = 0.6
     fear: float = 0.85
     disgust: float = 0.85
     contempt: float = 0.85
+
+
+@dataclass(frozen=True, slots=True)
+class Movements:
+    """What the face mesh must show besides, 0..1: a mouth that speaks looks like a smile or like surprise to the networks.
+
+    Attributes:
+        happy_smile: corners of the mouth at least this far up.
+        surprise_jaw: jaw at least this far open.
+        neutral_smile: corners of the mouth at most this far up.
+        neutral_jaw: jaw at most this far open.
+    """
+
+    happy_smile: float = 0.35
+    surprise_jaw: float = 0.3
+    neutral_smile: float = 0.25
+    neutral_jaw: float = 0.15
+
+    def contradict(self, features: NDArray[np.float32], codes: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """(N,) whether the mesh speaks against the class; never where there is no mesh."""
+        smile, jaw = movement(features, "mouthSmile"), movement(features, "jawOpen")
+        happy, surprise, neutral = (codes == code for code in (Expression.HAPPY, Expression.SURPRISE, Expression.NEUTRAL))
+        against = happy & (smile < self.happy_smile) | surprise & (jaw < self.surprise_jaw)
+        return np.asarray(against | neutral & ((smile > self.neutral_smile) | (jaw > self.neutral_jaw)), np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +62,7 @@ class ExpressionOptions:
 
     Attributes:
         least_confidence: by class.
+        movements: what the face mesh must show besides.
         largest_yaw: degrees to either side; beyond, the classifiers guess.
         largest_pitch: degrees up or down.
         own_neutral: judge a character's faces against its own neutral face, where there is enough of it.
@@ -47,10 +72,11 @@ class ExpressionOptions:
     """
 
     least_confidence: LeastConfidence = field(default_factory=LeastConfidence)
+    movements: Movements = field(default_factory=Movements)
     largest_yaw: float = 30.0
     largest_pitch: float = 25.0
     own_neutral: bool = True
-    neutral_probability: float = 0.5
+    neutral_probability: float = 0.4
     neutral_faces: int = 8
     neutral_share: float = 0.25
 
@@ -91,19 +117,21 @@ def classify_expressions(
         calibration: of the embedded classifier; the one that comes with this release when None.
     """
     options = options or ExpressionOptions()
-    if features.ndim == 2 and features.shape[1] == FEATURE_COUNT:
+    embedded = features.ndim == 2 and features.shape[1] == FEATURE_COUNT
+    if embedded:
         probabilities = _recalibrated(features, probabilities, yaw, pitch, options, calibration or shipped())
-    answered = ~np.isnan(probabilities).any(axis=1)
+    answered = _answered(probabilities)
     filled = np.where(answered[:, None], probabilities, 0)
     likeliest = filled.argmax(axis=1)
     confidence = np.where(answered, filled.max(axis=1, initial=0), np.nan).astype(np.float32)
     least = np.array([getattr(options.least_confidence, word) for word in Expression.words()])
     reasons: list[RejectReason | None] = [None] * len(answered)
+    doubtful = (confidence < least[likeliest]) | (options.movements.contradict(features, likeliest) if embedded else False)
     for applies, reason in (
         (~answered, RejectReason.NO_EXPRESSION),
         (np.isnan(yaw) | np.isnan(pitch), RejectReason.NO_ANGLE),
         (~_frontal(yaw, pitch, options), RejectReason.NOT_FRONTAL),
-        (confidence < least[likeliest], RejectReason.UNCERTAIN_EXPRESSION),
+        (doubtful, RejectReason.UNCERTAIN_EXPRESSION),
     ):
         for row in np.flatnonzero(applies):
             reasons[row] = reasons[row] or reason
@@ -120,7 +148,7 @@ def _recalibrated(
     calibration: Calibration,
 ) -> NDArray[np.float32]:
     """Probabilities computed anew, so that another calibration needs no video; rows without a face stay NaN."""
-    answered = ~np.isnan(probabilities).any(axis=1)
+    answered = _answered(probabilities)
     anew = np.full(probabilities.shape, np.nan, np.float32)
     anew[answered] = calibration.probabilities(features[answered])
     shown = np.flatnonzero(answered & _frontal(yaw, pitch, options))
@@ -131,6 +159,10 @@ def _recalibrated(
     return anew
 
 
+def _answered(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(probabilities).all(axis=1), np.bool_)
+
+
 def _frontal(yaw: NDArray[np.float32], pitch: NDArray[np.float32], options: ExpressionOptions) -> NDArray[np.bool_]:
     """(N,) whether the head faces the camera well enough to be read; not where an angle is NaN."""
-    return (np.abs(yaw) <= options.largest_yaw) & (np.abs(pitch) <= options.largest_pitch)
+    return np.asarray((np.abs(yaw) <= options.largest_yaw) & (np.abs(pitch) <= options.largest_pitch), np.bool_)
