@@ -19,7 +19,7 @@ from schemas.vocabulary import AnchorKind, Status
 
 Row = dict[str, Any]
 
-WIDTH, MARGIN, LABELS, GAP = 1120, 28, 132, 12
+WIDTH, MARGIN, LABELS, GAP = 1120, 28, 116, 12
 PICTURE, SCENE, CAPTION = 190, 260, 40
 """Heights of a cell's picture, of a global anchor's, and of the two lines below it, in pixels."""
 NARROWEST = 150
@@ -199,7 +199,7 @@ def _caption(kind: AnchorKind, row: Row) -> str:
     score = f"score {row['score']:.2f}"
     if kind == AnchorKind.EXPRESSION:
         return f"p {row['confidence']:.2f}  {score}"
-    angle = "no angle" if row["yaw"] is None else f"yaw {row['yaw']:+.0f}°"
+    angle = "no angle" if row["yaw"] is None else f"yaw {round(row['yaw']):+d}°"
     return f"{angle}  {score}"
 
 
