@@ -17,6 +17,8 @@ from schemas.vocabulary import AngleSource
 
 HEADS_PER_BODY = 5.0
 """Side of the square around a head that a body is looked for in, in heights of the face."""
+TORSO_WIDTH, TORSO_HEIGHT = 2.0, 5.0
+"""What lies this far to either side of a face and below it is the same person, in heights of the face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,13 @@ class PeopleOptions:
         body_from_yaw: degrees of head yaw from which the body is measured too.
         legible_pixels: height of a face in pixels from which expression and identity are read; smaller faces abstain.
         body_confidence: 0..1, least visibility of shoulders and hips of a person without a face.
+        sure_face: 0..1, from this score on a face is believed also where it lies on somebody's body.
     """
 
     body_from_yaw: float = 45.0
     legible_pixels: float = 24.0
     body_confidence: float = 0.5
+    sure_face: float = 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ class PeopleFinder:
         if search_everywhere:
             height, width = image.shape[:2]
             people += self._without_face(image, np.array([0, 0, width, height], np.float32), people, near=None)
-        return people
+        return [person for person in people if not any(self._is_pattern_on(person, other) for other in people)]
 
     def _with_face(self, image: Image, face: Face) -> Person:
         models, watch = self._models, self._stopwatch
@@ -118,9 +122,18 @@ class PeopleFinder:
         for body in self._bodies(image, region):
             person = Person(None, None, body, None, None, self._quality(image, body.box))
             close = near is None or _distance(person, near) < 2 * max(near.head_size, person.head_size)
-            if body.confidence >= self._options.body_confidence and close and not any(person.is_near(other) for other in (*people, *found)):
+            known = any(person.is_near(other) or _is_part_of(person, other) for other in (*people, *found))
+            if body.confidence >= self._options.body_confidence and close and not known:
                 found.append(person)
         return found if near is None else sorted(found, key=lambda person: _distance(person, near))
+
+    def _is_pattern_on(self, person: Person, other: Person) -> bool:
+        """Whether a face of low score is rather a pattern on somebody's clothes: far from the head of a body that it lies on."""
+        if person.face is None or person.body is not None or other.body is None or person.face.score >= self._options.sure_face:
+            return False
+        x0, y0, x1, y1 = other.body.box
+        x, y = person.head
+        return bool(x0 <= x <= x1 and y0 <= y <= y1 and not person.is_near(other))
 
     def _bodies(self, image: Image, region: NDArray[np.float32]) -> list[Body]:
         height, width = image.shape[:2]
@@ -147,6 +160,14 @@ def _body_region(person: Person) -> NDArray[np.float32]:
     margin = 0.2 * (person.body.box[2:] - person.body.box[:2]).max()
     wider = person.body.box + np.array([-margin, -margin, margin, margin], np.float32)
     return np.concatenate([np.minimum(around_head[:2], wider[:2]), np.maximum(around_head[2:], wider[2:])])
+
+
+def _is_part_of(person: Person, other: Person) -> bool:
+    """Whether a body found without a face is rather the hands or the chest of somebody whose face is seen."""
+    if other.face is None or person.head_size >= other.head_size:
+        return False
+    sideways, down = (person.head - other.head) / other.head_size
+    return bool(abs(sideways) < TORSO_WIDTH and 0 <= down < TORSO_HEIGHT)
 
 
 def _distance(person: Person, other: Person) -> float:

@@ -17,6 +17,12 @@ from pipeline.video.clock import SECOND
 from schemas.vocabulary import AngleSource
 
 IMPOSSIBLE = 1e6
+UNKNOWN_UNLIKENESS = 0.6
+"""What a person costs whose identity cannot be compared, because one of the two was seen without a face: between one person and two."""
+GAP_COST = 0.2
+"""What each second costs in which the track was not seen: of two tracks, the fresher one goes on."""
+MAX_SIZE_RATIO = 3.0
+"""Heads do not grow or shrink by more between two frames; those of bodies are estimates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +31,9 @@ class TrackOptions:
 
     Attributes:
         max_gap_seconds: a track ends when its person was not seen for longer.
-        reach: how far a head may move between two frames, in heights of the head.
-        reach_per_second: how much farther for each second between them.
+        reach: how far a head may always move between two frames, in heights of the head.
+        reach_per_second: how much farther for each second between them; somebody who walks moves by some 6 heads a second.
+        max_reach: but never farther than this, in heights of the head.
         different_cosine: below this cosine two well seen faces are two people, wherever they are.
         same_cosine: from this cosine on two faces are one person, wherever they are.
         trusted_yaw: degrees of head yaw up to which a face is well seen.
@@ -34,7 +41,8 @@ class TrackOptions:
 
     max_gap_seconds: float = 2.0
     reach: float = 1.0
-    reach_per_second: float = 2.0
+    reach_per_second: float = 6.0
+    max_reach: float = 4.0
     different_cosine: float = 0.15
     same_cosine: float = 0.5
     trusted_yaw: float = 40.0
@@ -92,18 +100,19 @@ def _assign(tracks: Sequence[_Track], people: Sequence[Person], pts_ns: int, opt
 
 
 def _cost(track: _Track, person: Person, pts_ns: int, options: TrackOptions) -> float:
-    """0 for the same head at the same place; IMPOSSIBLE for two people."""
+    """0 for the same face at the same place a moment ago; IMPOSSIBLE for two people."""
     seconds = (pts_ns - track.last_ns) / SECOND
-    size = max(track.last.head_size, person.head_size, 1.0)
-    distance = float(np.linalg.norm(track.last.head - person.head)) / size / (options.reach + options.reach_per_second * seconds)
+    sizes = sorted((max(track.last.head_size, 1.0), max(person.head_size, 1.0)))
+    heads = float(np.linalg.norm(track.last.head - person.head)) / sizes[1]
     cosine = float(track.embedding @ person.embedding) if track.embedding is not None and person.embedding is not None else None
     if cosine is not None and cosine < options.different_cosine and _trusted(person, options):
         return IMPOSSIBLE
     same = cosine is not None and cosine >= options.same_cosine
-    ratio = max(track.last.head_size, person.head_size) / max(min(track.last.head_size, person.head_size), 1.0)
-    if not same and (distance > 1 or ratio > 3):
+    reach = min(options.reach + options.reach_per_second * seconds, options.max_reach)
+    if not same and (heads > reach or sizes[1] > MAX_SIZE_RATIO * sizes[0]):
         return IMPOSSIBLE
-    return min(distance, 1.0) + (0.5 if cosine is None else 1.0 - max(cosine, 0.0))
+    unlike = UNKNOWN_UNLIKENESS if cosine is None else 1.0 - max(cosine, 0.0)
+    return min(heads / options.max_reach, 1.0) + unlike + GAP_COST * seconds
 
 
 def _trusted(person: Person, options: TrackOptions) -> bool:

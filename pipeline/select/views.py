@@ -26,6 +26,7 @@ class ViewOptions:
         body_side_from: a body without a face is ``left`` or ``right`` from this on; it needs to be clearer, because shoulders are coarser.
         body_side_to: and up to this.
         back_from: a body without a face is ``back`` from this on.
+        min_backs: how many observations of a window must agree on ``back``: shoulders that were taken for their opposite once do not count.
         min_body_confidence: 0..1, bodies below it have no angle.
         window_seconds: how far the neighbours in time reach, to each side.
         agreement: degrees within which neighbours agree.
@@ -39,6 +40,7 @@ class ViewOptions:
     body_side_from: float = 75.0
     body_side_to: float = 100.0
     back_from: float = 130.0
+    min_backs: int = 2
     min_body_confidence: float = 0.5
     window_seconds: float = 0.6
     agreement: float = 35.0
@@ -102,15 +104,16 @@ def classify_views(
             continue
         angles = yaw if by_head[row] else body_yaw
         near = same_kind & (np.abs(pts_ns - pts_ns[row]) <= options.window_seconds * SECOND)
-        smoothed, agreement = smooth_angle(angles[near], weight[near], float(angles[row]), options.agreement)
+        smoothed, agreement, agreeing = smooth_angle(angles[near], weight[near], float(angles[row]), options.agreement)
         views.yaw[row] = smoothed
         if by_head[row]:
             view, clearness = view_of_head(smoothed, float(angles[row]), options)
         else:
-            view, clearness = view_of_body(smoothed, options)
+            view, clearness = view_of_body(smoothed, float(angles[row]), options)
         vetoed = view is Viewpoint.BACK and bool((np.abs(vetoes - pts_ns[row]) <= options.face_veto_seconds * SECOND).any())
         faceless_front = not by_head[row] and abs(smoothed) < options.body_side_from
-        if agreement < options.min_agreement or vetoed or faceless_front:
+        alone = view is Viewpoint.BACK and agreeing < options.min_backs
+        if agreement < options.min_agreement or vetoed or faceless_front or alone:
             views.reasons[row] = RejectReason.CONTRADICTED_ANGLE
         elif view is None:
             views.reasons[row] = RejectReason.AMBIGUOUS_ANGLE
@@ -121,7 +124,7 @@ def classify_views(
     return views
 
 
-def smooth_angle(angles: Floats, weights: NDArray[np.float64], angle: float, tolerance: float) -> tuple[float, float]:
+def smooth_angle(angles: Floats, weights: NDArray[np.float64], angle: float, tolerance: float) -> tuple[float, float, int]:
     """A smoothed angle and how well its neighbours agree with it.
 
     Args:
@@ -131,11 +134,11 @@ def smooth_angle(angles: Floats, weights: NDArray[np.float64], angle: float, tol
         tolerance: degrees within which two angles agree.
 
     Returns:
-        The weighted circular mean of the angles that agree with ``angle``, degrees (-180, 180], and their share of the weight, 0..1.
+        The weighted circular mean of the angles that agree with ``angle``, degrees (-180, 180]; their share of the weight, 0..1; their number.
     """
     agrees = np.abs(turn(angles, angle)) <= tolerance
     mean = float(np.average(turn(angles[agrees], angle), weights=weights[agrees]))
-    return -float(turn(-(angle + mean), 0.0)), float(weights[agrees].sum() / weights.sum())
+    return -float(turn(-(angle + mean), 0.0)), float(weights[agrees].sum() / weights.sum()), int(agrees.sum())
 
 
 def turn(angles: Floats | float, reference: float) -> Floats:
@@ -153,14 +156,17 @@ def view_of_head(smoothed: float, measured: float, options: ViewOptions) -> tupl
     return None, 0.0
 
 
-def view_of_body(smoothed: float, options: ViewOptions) -> tuple[Viewpoint | None, float]:
-    """The view of a body without a face and how clear it is, 0.5..1; None in a dead zone. A body cannot be ``front``: its face would be seen."""
-    size = abs(smoothed)
-    if options.body_side_from <= size <= options.body_side_to:
-        reach = (options.body_side_to - options.body_side_from) / 2
-        return _side(smoothed), 1.0 - 0.5 * min(1.0, abs(size - (options.body_side_from + reach)) / max(reach, 1e-9))
-    if size >= options.back_from:
-        return Viewpoint.BACK, 0.5 + 0.5 * (size - options.back_from) / max(180.0 - options.back_from, 1e-9)
+def view_of_body(smoothed: float, measured: float, options: ViewOptions) -> tuple[Viewpoint | None, float]:
+    """The view of a body without a face and how clear it is, 0.5..1; None in a dead zone. Both angles must lie in the view, degrees.
+
+    A body cannot be ``front``: its face would be seen.
+    """
+    low, high = sorted((abs(smoothed), abs(measured)))
+    if options.body_side_from <= low and high <= options.body_side_to and smoothed * measured > 0:
+        middle, reach = (options.body_side_to + options.body_side_from) / 2, (options.body_side_to - options.body_side_from) / 2
+        return _side(smoothed), 1.0 - 0.5 * min(1.0, abs(abs(smoothed) - middle) / max(reach, 1e-9))
+    if low >= options.back_from:
+        return Viewpoint.BACK, 0.5 + 0.5 * (low - options.back_from) / max(180.0 - options.back_from, 1e-9)
     return None, 0.0
 
 
