@@ -7,9 +7,12 @@ up to a number of attempts. A worker that does not return in time is killed and 
 import logging
 import math
 import os
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -95,6 +98,11 @@ def connect(options: EngineOptions) -> None:
     if ray.is_initialized():
         return
     address = options.address or os.environ.get("RAY_ADDRESS")
+    with _own_signals():
+        _connect(address, options)
+
+
+def _connect(address: str | None, options: EngineOptions) -> None:
     if address is None:
         for name, value in (ONE_THREAD | QUIET | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}).items():
             os.environ.setdefault(name, value)
@@ -104,6 +112,15 @@ def connect(options: EngineOptions) -> None:
         )
     else:
         ray.init(address=address, runtime_env=_runtime_environment(), log_to_driver=True, logging_level=logging.WARNING)
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep what this process does on SIGTERM: Ray would print a stack trace and abort."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if before is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 def disconnect() -> None:

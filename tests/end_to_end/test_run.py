@@ -67,7 +67,7 @@ def test_a_long_video_is_observed_in_segments_and_its_person_joined_across_them(
     assert len(segments) > 1
     assert all(before["end_ns"] == after["start_ns"] for before, after in pairwise(segments))
     (character,) = of(out, "characters", "cry_to_laugh")
-    assert character["tracks"] >= len(segments)
+    assert character["tracks"] > 1  # a track ends at a seam
 
 
 def test_people_are_found_where_they_are(out: Path) -> None:
@@ -166,8 +166,11 @@ def test_a_killed_job_started_again_on_other_workers_ends_with_the_same(out: Pat
 
 
 def test_a_run_that_is_asked_to_stop_says_so_and_goes_on_later(videos: Path, tmp_path: Path) -> None:
-    arguments = ["observe", "--videos", videos / "cry_to_laugh.mp4", "--out", tmp_path / "out", *OBSERVE, *LOCAL]
-    with subprocess.Popen(command(*arguments), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    arguments = ["observe", "--videos", videos / "cry_to_laugh.mp4", "--out", tmp_path / "out", *OBSERVE]
+    on_workers = ["--engine.engine", "ray", "--engine.workers", "1"]
+    with subprocess.Popen(
+        command(*arguments, *on_workers), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         while not list((tmp_path / "out").glob("units/*.parquet")):
             assert process.poll() is None
             time.sleep(0.02)
@@ -178,7 +181,7 @@ def test_a_run_that_is_asked_to_stop_says_so_and_goes_on_later(videos: Path, tmp
     assert "Traceback" not in said
     assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "stopped"
     done = len(list((tmp_path / "out").glob("units/*.parquet")))
-    run(*arguments)
+    run(*arguments, *LOCAL)
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["stages"]["observe"]["skipped"] == done >= 1
     assert [earlier["status"] for earlier in record["history"]] == ["stopped"]
