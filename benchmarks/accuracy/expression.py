@@ -15,7 +15,7 @@ from benchmarks.accuracy import Row
 from benchmarks.expression_sets import LabelledFaces, read_faces
 from benchmarks.fit_expression_calibration import SETS, fit
 from pipeline.perception.expression_calibration import Calibration, geometric_mean
-from pipeline.select.expressions import Expressions, ExpressionOptions, classify_expressions
+from pipeline.select.expressions import ExpressionOptions, Expressions, classify_expressions
 from schemas.vocabulary import Expression
 
 SHARE = 0.3
