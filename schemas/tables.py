@@ -239,7 +239,7 @@ ANCHORS = Table(
             _field("status", WORD, "Status"),
             _field("reason", WORD, "RejectReason, when rejected", optional=True),
             _field("rank", pa.int32(), "0 is the best accepted anchor of its bin; empty when rejected", optional=True),
-            _field("score", pa.float32(), "0..1: confidence in the class times quality; what the ranking used", optional=True),
+            _field("score", pa.float32(), "0..1: confidence times quality times fitness for the kind (open eyes, whole scene); ranks the bin", optional=True),
             _field("confidence", pa.float32(), "0..1: confidence in the class", optional=True),
             _field("quality", pa.float32(), "0..1: sharpness, size, exposure, nothing cut off"),
             _field("face_box", BOX, "as observed", optional=True),

@@ -27,25 +27,27 @@ class GlobalOptions:
     Attributes:
         max_yaw: degrees the head may be turned to either side.
         max_pitch: degrees the head may be raised or lowered.
-        min_neutral: probability of the neutral expression.
+        min_neutral: probability of the neutral expression, as a share of that of the character's most neutral frame: who only cries and
+            laughs has a global anchor too, from in between.
         full_scene: height of the face as a share of the frame's up to which the picture shows the scene; the score falls beyond it,
             and a face that is as high as the frame scores 0.
     """
 
     max_yaw: float = 20.0
     max_pitch: float = 25.0
-    min_neutral: float = 0.5
+    min_neutral: float = 0.6
     full_scene: float = 0.4
 
 
 @dataclass(frozen=True)
 class _Candidates:
-    """The candidates of one kind, one per observation."""
+    """The candidates of one kind, one per observation; ``suits`` is how well the picture suits the kind, 0..1, apart from its quality."""
 
     kind: AnchorKind
     subclass: NDArray[np.int8]
     words: list[str]
     confidence: NDArray[np.float32]
+    suits: NDArray[np.float32]
     reasons: Reasons
     quota: int
 
@@ -75,20 +77,28 @@ def choose_anchors(
     defects = measure_defects(observations, quality_options)
     quality = score_quality(observations, quality_options)
     kinds = (
-        _global_candidates(observations, classes, nobody, defects, global_options, ranking_options.global_anchors),
+        _global_candidates(observations, character, classes, nobody, defects, global_options, ranking_options.global_anchors),
         _viewpoint_candidates(classes, nobody, defects, ranking_options.viewpoint_anchors),
         _expression_candidates(observations, classes, nobody, defects, ranking_options.expression_anchors),
     )
     tables = []
     for candidates in kinds:
-        score = np.where(candidates.reasons.only(RejectReason.NO_CHARACTER), np.nan, candidates.confidence) * quality
+        score = np.where(candidates.reasons.only(RejectReason.NO_CHARACTER), np.nan, candidates.confidence) * candidates.suits * quality
         bins = character * (len(candidates.words) + 1) + candidates.subclass
         ranks = rank(bins, score, observations.pts_ns, observations.shot, candidates.quota, candidates.reasons, ranking_options)
         tables.append(_rows(observations, character, character_ids, classes.yaw, quality, candidates, score.astype(np.float32), ranks))
     return pa.concat_tables(tables).sort_by([(column, "ascending") for column in ANCHORS.key]).cast(ANCHORS.schema)
 
 
-def _global_candidates(observations: Observations, classes: Classes, nobody: Reasons, defects: Reasons, options: GlobalOptions, quota: int) -> _Candidates:
+def _global_candidates(
+    observations: Observations,
+    character: NDArray[np.int64],
+    classes: Classes,
+    nobody: Reasons,
+    defects: Reasons,
+    options: GlobalOptions,
+    quota: int,
+) -> _Candidates:
     reasons = Reasons(len(observations))
     reasons.add_each(nobody)
     reasons.add(~observations.has_face, RejectReason.NO_FACE)
@@ -98,7 +108,7 @@ def _global_candidates(observations: Observations, classes: Classes, nobody: Rea
     turned = np.maximum(np.abs(classes.yaw), np.abs(np.nan_to_num(observations.yaw))) / options.max_yaw
     raised = np.abs(np.nan_to_num(observations.pitch)) / options.max_pitch
     reasons.add((turned > 1) | (raised > 1), RejectReason.NOT_FRONTAL)
-    reasons.add(~(classes.neutral >= options.min_neutral), RejectReason.NOT_NEUTRAL)
+    reasons.add(classes.neutral < options.min_neutral * _most_neutral(character, classes.neutral, reasons.free), RejectReason.NOT_NEUTRAL)
     height = observations.face_box[:, 3] - observations.face_box[:, 1]
     scene = np.clip((1 - height) / (1 - options.full_scene), 0, 1)
     frontal = 1 - 0.5 * np.clip(np.maximum(turned, raised), 0, 1)
@@ -106,10 +116,23 @@ def _global_candidates(observations: Observations, classes: Classes, nobody: Rea
         kind=AnchorKind.GLOBAL,
         subclass=np.full(len(observations), -1, np.int8),
         words=[],
-        confidence=(frontal * classes.neutral * scene).astype(np.float32),
+        confidence=(frontal * classes.neutral).astype(np.float32),
+        suits=(scene * _half_if_closed(classes.open_eyes)).astype(np.float32),
         reasons=reasons,
         quota=quota,
     )
+
+
+def _most_neutral(character: NDArray[np.int64], neutral: NDArray[np.float32], free: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(N,) probability of the most neutral of the free candidates of each one's character."""
+    most = np.zeros(int(character.max(initial=-1)) + 2, np.float32)
+    np.maximum.at(most, character[free], neutral[free])
+    return np.asarray(most[character], np.float32)
+
+
+def _half_if_closed(open_eyes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N,) a blink halves the score of a view or a scene; of an expression it may be part."""
+    return np.asarray(0.5 + 0.5 * open_eyes, np.float32)
 
 
 def _viewpoint_candidates(classes: Classes, nobody: Reasons, defects: Reasons, quota: int) -> _Candidates:
@@ -118,7 +141,7 @@ def _viewpoint_candidates(classes: Classes, nobody: Reasons, defects: Reasons, q
     reasons.add(classes.view_reasons.only(RejectReason.NO_ANGLE), RejectReason.NO_ANGLE)
     reasons.add_each(defects)
     reasons.add_each(classes.view_reasons)
-    return _Candidates(AnchorKind.VIEWPOINT, classes.view, Viewpoint.words(), classes.view_confidence, reasons, quota)
+    return _Candidates(AnchorKind.VIEWPOINT, classes.view, Viewpoint.words(), classes.view_confidence, _half_if_closed(classes.open_eyes), reasons, quota)
 
 
 def _expression_candidates(observations: Observations, classes: Classes, nobody: Reasons, defects: Reasons, quota: int) -> _Candidates:
@@ -128,7 +151,9 @@ def _expression_candidates(observations: Observations, classes: Classes, nobody:
     reasons.add(classes.expression_reasons.only(RejectReason.NO_EXPRESSION), RejectReason.NO_EXPRESSION)
     reasons.add_each(defects)
     reasons.add_each(classes.expression_reasons)
-    return _Candidates(AnchorKind.EXPRESSION, classes.expression, Expression.words(), classes.expression_confidence, reasons, quota)
+    return _Candidates(
+        AnchorKind.EXPRESSION, classes.expression, Expression.words(), classes.expression_confidence, np.ones(len(reasons.codes), np.float32), reasons, quota
+    )
 
 
 def _rows(

@@ -6,10 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.observations import Observations
+from pipeline.perception.expression_calibration import FEATURE_COUNT, movement
 from pipeline.select.expressions import ExpressionOptions, classify_expressions
 from pipeline.select.reasons import Reasons
 from pipeline.select.views import ViewOptions, classify_views
 from schemas.vocabulary import Expression, RejectReason
+
+CLOSING, CLOSED = 0.35, 0.65
+"""The face mesh's blink coefficient from which eyes begin to close, and from which they are closed."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Classes:
         expression_confidence: (N,) 0..1, NaN where it abstains.
         expression_reasons: why it abstains.
         neutral: (N,) probability of the neutral expression, NaN without a face.
+        open_eyes: (N,) 1 where the eyes are open or nobody can tell, 0 where they are closed.
     """
 
     view: NDArray[np.int8]
@@ -35,6 +40,7 @@ class Classes:
     expression_confidence: NDArray[np.float32]
     expression_reasons: Reasons
     neutral: NDArray[np.float32]
+    open_eyes: NDArray[np.float32]
 
 
 def classify(observations: Observations, character: NDArray[np.int64], views: ViewOptions, expressions: ExpressionOptions) -> Classes:
@@ -56,6 +62,7 @@ def classify(observations: Observations, character: NDArray[np.int64], views: Vi
         expression_confidence=np.full(count, np.nan, np.float32),
         expression_reasons=Reasons(count),
         neutral=np.full(count, np.nan, np.float32),
+        open_eyes=_open_eyes(observations.features),
     )
     for track in range(len(observations.track_ids)):
         _classify_track(observations, observations.rows_of(track), views, classes)
@@ -67,6 +74,13 @@ def classify(observations: Observations, character: NDArray[np.int64], views: Vi
         if len(rows):
             _classify_character(observations, rows, expressions, classes)
     return classes
+
+
+def _open_eyes(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    if features.shape[1] != FEATURE_COUNT:
+        return np.ones(len(features), np.float32)
+    blink = np.nan_to_num(movement(features, "eyeBlink"))
+    return np.asarray(1 - np.clip((blink - CLOSING) / (CLOSED - CLOSING), 0, 1), np.float32)
 
 
 def _classify_track(observations: Observations, rows: slice, options: ViewOptions, classes: Classes) -> None:

@@ -28,6 +28,7 @@ def sure(count: int, view: Viewpoint = Viewpoint.FRONT, expression: Expression =
         expression_confidence=np.full(count, 0.7, np.float32),
         expression_reasons=Reasons(count),
         neutral=np.full(count, neutral, np.float32),
+        open_eyes=np.ones(count, np.float32),
     )
 
 
@@ -82,7 +83,6 @@ def test_reasons_of_what_was_observed(columns: dict[str, Any], expected: tuple[s
 
 def test_reasons_of_what_the_classifiers_say() -> None:
     assert reasons(one(sure(1, yaw=30.0))) == ("not_frontal", None, None)
-    assert reasons(one(sure(1, neutral=0.1, expression=Expression.HAPPY))) == ("not_neutral", None, None)
     unsure = sure(1)
     unsure.view[:], unsure.view_confidence[:], unsure.expression[:], unsure.expression_confidence[:] = -1, np.nan, -1, np.nan
     unsure.view_reasons.set_rows(slice(None), [RejectReason.AMBIGUOUS_ANGLE])
@@ -103,7 +103,23 @@ def test_somebody_without_a_character_is_no_candidate_at_all() -> None:
 def test_the_global_anchor_shows_the_scene() -> None:
     near, far = one(height=0.8)["global"], one(height=0.3)["global"]
     assert near["status"] == far["status"] == "accepted"
-    assert near["confidence"] < far["confidence"] / 2
+    assert near["score"] < far["score"] / 2
+
+
+def test_the_global_anchor_is_as_neutral_as_this_character_gets() -> None:
+    video = DrawnVideo()
+    video.appear(video.shot(0, 1), 0)
+    classes = sure(4)
+    classes.neutral[:] = [0.05, 0.24, 0.2, 0.1]
+    rows = choose(video, classes, global_anchors=1)
+    assert [rows["global", frame]["reason"] for frame in range(4)] == ["not_neutral", None, "too_close_in_time", "not_neutral"]
+
+
+def test_a_blink_halves_the_score_of_views_and_scenes_but_not_of_expressions() -> None:
+    blinking = sure(1)
+    blinking.open_eyes[:] = 0
+    ratio = {kind: row["score"] / one(sure(1))[kind]["score"] for kind, row in one(blinking).items()}
+    assert ratio == pytest.approx({"global": 0.5, "viewpoint": 0.5, "expression": 1.0})
 
 
 def test_the_best_few_of_each_bin_are_chosen_and_every_candidate_has_a_fate() -> None:
