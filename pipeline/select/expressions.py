@@ -19,7 +19,8 @@ class LeastConfidence:
     """The calibrated probability from which a class is believed, 0..1.
 
     With these, a calibration fitted on one of the two labelled sets of ``benchmarks.accuracy`` is right on the other in 9 of 10 faces
-    it believes: happy, angry and surprise more often, neutral and sad in 3 of 4. Hardly a picture supports fear, disgust and contempt,
+    it believes: happy, angry (in one set only) and surprise more often, neutral and sad in 3 of 4. The thresholds were chosen on the
+    same two sets, so expect somewhat less. Hardly a picture supports fear, disgust and contempt,
     which therefore ask for more.
     """
 
