@@ -31,7 +31,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 """Workers are as many as CPUs; libraries that each start a thread per CPU would make them wait for one another."""
 
 QUIET = {"GLOG_minloglevel": "2", "TF_CPP_MIN_LOG_LEVEL": "3"}
-PASSED_ON = ("GLORIA_CACHE",)
+PASSED_ON = ("GLORIA_CACHE", "GLORIA_ASSETS")
 """Environment variables of the driver that its workers on other machines need as well."""
 
 OBJECT_STORE_BYTES = 100 * 2**20
