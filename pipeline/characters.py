@@ -35,6 +35,8 @@ class CharacterOptions:
         min_coherence: mean cosine of a track's faces to their mean, below which the track has mixed up people.
         min_faces: sampled frames with a legible face that a track needs to be judged by itself.
         character_faces: sampled frames with a legible face that a character needs, over all its tracks; passers-by have fewer.
+        faceless_bodies: sampled frames that must show the body of a track without legible faces to make it a character of its own, known
+            by nothing but the track; 0: such tracks abstain. Worth it where people are filmed from behind throughout.
         core_faces: sampled frames with a well seen face (weight of .5 and more) from which a track takes part in the first clustering.
         face_pixels: height at which a face is large enough to be fully trusted, in pixels; a quarter of it counts nothing.
         brightness: mean luma from which a face is bright enough to be fully trusted, 0..1.
@@ -48,6 +50,7 @@ class CharacterOptions:
     min_coherence: float = 0.55
     min_faces: int = 3
     character_faces: int = 5
+    faceless_bodies: int = 0
     core_faces: int = 8
     face_pixels: float = 64.0
     brightness: float = 0.15
@@ -63,7 +66,7 @@ class Characters:
         of_track: (T,) number of the track's character, or -1.
         reasons: T reasons of the tracks without a character, None for the others.
         similarity: (T,) cosine of the track's mean embedding to its character's centroid, NaN without one.
-        centroids: (C, D) unit length.
+        centroids: (C, D) unit length; NaN, like what follows, of a character without legible faces.
         purity: (C,) share of its face embeddings that reach same_person_cosine with its centroid, and are nearer to it than to any other's.
         cohesion: (C,) mean cosine of its face embeddings to its centroid.
         nearest_other: (C,) highest cosine to another centroid; NaN when there is none.
@@ -123,10 +126,22 @@ def assign_characters(observations: Observations, options: CharacterOptions | No
     rare = (labels >= 0) & passing[labels] if len(passing) else np.zeros(len(labels), bool)
     labels = np.where(rare, -1, labels)
     few = rare | (evidence.legible < options.min_faces)
+    labels = _with_faceless(labels, observations, evidence, options)
     reasons = [
         None if label >= 0 else (RejectReason.TOO_FEW_FACES if scarce else RejectReason.UNCERTAIN_IDENTITY) for label, scarce in zip(labels, few, strict=True)
     ]
     return _describe(_most_visible_first(labels, observations), reasons, evidence, observations, options)
+
+
+def _with_faceless(labels: NDArray[np.int64], observations: Observations, evidence: _TrackEvidence, options: CharacterOptions) -> NDArray[np.int64]:
+    """Labels with a character of its own for each track that shows a body for long and hardly a face."""
+    if not options.faceless_bodies:
+        return labels
+    bodies = np.bincount(observations.track[observations.has_body], minlength=len(labels))
+    faceless = np.flatnonzero((labels < 0) & (evidence.legible < options.min_faces) & (bodies >= options.faceless_bodies))
+    with_them = labels.copy()
+    with_them[faceless] = labels.max(initial=-1) + 1 + np.arange(len(faceless))
+    return with_them
 
 
 def simultaneous_tracks(observations: Observations) -> NDArray[np.int64]:
@@ -255,16 +270,19 @@ def _describe(
     faces = np.maximum(np.bincount(owner, minlength=count), 1)
     between = centroids @ centroids.T - 4 * np.eye(count)
     similarity = np.full(len(labels), np.nan)
-    known = labels >= 0
+    has_face = np.bincount(labels[labels >= 0], evidence.legible[labels >= 0], count) > 0
+    between[:, ~has_face] = -2
+    between[~has_face] = np.nan
+    known = (labels >= 0) & np.append(has_face, False)[labels]
     similarity[known] = np.einsum("td,td->t", _unit(evidence.mean[known]), centroids[labels[known]])
     return Characters(
         of_track=labels,
         reasons=reasons,
         similarity=similarity.astype(np.float32),
-        centroids=centroids.astype(np.float32),
-        purity=(np.bincount(owner, pure, count) / faces).astype(np.float32),
-        cohesion=(np.bincount(owner, own, count) / faces).astype(np.float32),
-        nearest_other=(between.max(axis=1) if count > 1 else np.full(count, np.nan)).astype(np.float32),
+        centroids=np.where(has_face[:, None], centroids, np.nan).astype(np.float32),
+        purity=np.where(has_face, np.bincount(owner, pure, count) / faces, np.nan).astype(np.float32),
+        cohesion=np.where(has_face, np.bincount(owner, own, count) / faces, np.nan).astype(np.float32),
+        nearest_other=(np.where(between.max(axis=1) < -1, np.nan, between.max(axis=1)) if count > 1 else np.full(count, np.nan)).astype(np.float32),
     )
 
 

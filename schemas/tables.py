@@ -215,9 +215,9 @@ CHARACTERS = Table(
                 pa.float32(),
                 "share of its face embeddings nearer to its own centroid than to any other's, and near enough",
             ),
-            _field("cohesion", pa.float32(), "mean cosine of its face embeddings to the centroid"),
+            _field("cohesion", pa.float32(), "mean cosine of its face embeddings to the centroid", optional=True),
             _field("nearest_other", pa.float32(), "highest cosine to another character's centroid in the video", optional=True),
-            _field("embedding", VECTOR, "centroid, unit length"),
+            _field("embedding", VECTOR, "centroid, unit length; empty when it is known by its track alone", optional=True),
         ]
     ),
 )

@@ -146,7 +146,7 @@ def _header(draw: ImageDraw.ImageDraw, sheet: _Sheet) -> int:
     draw.text((MARGIN, 22), row["character_id"], INK, font(24, bold=True))
     draw.text((WIDTH - MARGIN, 30), _fit(sheet.video_name, 15, 500), FAINT, font(15), anchor="ra")
     facts = [f"{row['seconds_visible']:.1f} s visible", _plural(row["shots"], "shot"), _plural(row["tracks"], "track"), _plural(row["faces"], "face")]
-    facts += [f"purity {row['purity']:.2f}", f"cohesion {row['cohesion']:.2f}"]
+    facts += ["known by its track alone"] if row["purity"] is None else [f"purity {row['purity']:.2f}", f"cohesion {row['cohesion']:.2f}"]
     if row["nearest_other"] is not None:
         facts.append(f"nearest other {row['nearest_other']:.2f}")
     facts.append(f"{clock(row['start_ns'])} – {clock(row['end_ns'])}")

@@ -107,7 +107,9 @@ def _table(name: str, counts: Counter[str]) -> str:
 
 def _card(card: Card) -> str:
     row = card.character
-    facts = f"{row['seconds_visible']:.1f} s visible · {row['shots']} shots · purity {row['purity']:.2f}"
+    facts = f"{row['seconds_visible']:.1f} s visible · {row['shots']} shots · " + (
+        "known by its track alone" if row["purity"] is None else f"purity {row['purity']:.2f}"
+    )
     link = html.escape(card.link, quote=True)
     name = html.escape(row["character_id"])
     summary = f'<a href="{link}">picture</a><b>{name}</b> · {html.escape(card.video_name)} · <span class="faint">{facts}</span>'

@@ -18,7 +18,7 @@ from pipeline.select.quality import QualityOptions
 from pipeline.select.ranking import RankingOptions
 from pipeline.select.reasons import Reasons
 from pipeline.select.views import ViewOptions
-from schemas.tables import CHARACTERS, TRACKS, VECTOR
+from schemas.tables import CHARACTERS, TRACKS
 from schemas.vocabulary import Status
 
 
@@ -147,13 +147,17 @@ def _characters(video_id: str, seen: Observations, character: NDArray[np.int64],
                 "seconds_visible": float(period[moments[:, 0]].sum()),
                 "start_ns": int(seen.pts_ns[own].min()),
                 "end_ns": int(seen.pts_ns[own].max()),
-                "purity": float(characters.purity[number]),
-                "cohesion": float(characters.cohesion[number]),
-                "nearest_other": None if np.isnan(characters.nearest_other[number]) else float(characters.nearest_other[number]),
-                "embedding": pa.scalar(characters.centroids[number].tolist(), VECTOR).as_py(),
+                "purity": _known(characters.purity[number]),
+                "cohesion": _known(characters.cohesion[number]),
+                "nearest_other": _known(characters.nearest_other[number]),
+                "embedding": None if np.isnan(characters.centroids[number]).any() else characters.centroids[number].tolist(),
             }
         )
     return CHARACTERS.from_rows(rows)
+
+
+def _known(value: np.float32) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _count(tracks: pa.Table, names: list[str], anchors: pa.Table, clips: pa.Table) -> dict[str, int]:

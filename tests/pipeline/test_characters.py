@@ -48,6 +48,18 @@ def test_a_track_of_a_back_abstains() -> None:
     assert len(characters) == 1
 
 
+def test_a_track_of_a_back_is_a_character_of_its_own_when_asked() -> None:
+    video = DrawnVideo()
+    shot = video.shot(0, 10)
+    face = video.appear(shot, 0)
+    back = video.appear(shot, 1, face=lambda _: False, end=5)
+    passer = video.appear(shot, 2, face=lambda _: False, end=1)
+    characters = assign_characters(Observations.from_table(video.observations_table), CharacterOptions(faceless_bodies=6))
+    assert dict(zip([face, back, passer], characters.of_track.tolist(), strict=True)) == {face: 0, back: 1, passer: -1}
+    assert np.isnan([characters.purity[1], characters.cohesion[1], characters.nearest_other[0], characters.nearest_other[1], characters.similarity[1]]).all()
+    assert characters.purity[0] == 1
+
+
 def test_a_short_track_joins_whom_it_resembles_and_founds_nobody() -> None:
     video = DrawnVideo()
     video.appear(video.shot(0, 5), 0)

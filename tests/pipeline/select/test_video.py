@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipeline.characters import CharacterOptions
 from pipeline.select.clips import ClipOptions
 from pipeline.select.ranking import RankingOptions
 from pipeline.select.video import Selection, SelectOptions, select_video
@@ -134,3 +135,11 @@ def test_an_hour_of_two_people_takes_seconds() -> None:
     selection = select_video(VIDEO, shots, observations)
     assert time.perf_counter() - start < 10, "some two seconds on an idle core"
     assert len(selection.characters) == 5
+
+
+def test_a_character_without_a_face_has_no_purity_and_no_embedding() -> None:
+    video = DrawnVideo()
+    video.appear(video.shot(0, 10), 0, face=lambda _: False)
+    options = SelectOptions(characters=CharacterOptions(faceless_bodies=6))
+    (row,) = select_video(VIDEO, video.shots_table, video.observations_table, options).characters.to_pylist()
+    assert (row["purity"], row["cohesion"], row["nearest_other"], row["embedding"]) == (None, None, None, None)
