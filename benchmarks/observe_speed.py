@@ -19,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -90,10 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _speed(path: Path, repeat: int) -> Speed:
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     index = read_index(str(path))
     segment = Segment(0, index.start_ns, index.end_ns)
-    with load_perception() as perception:
+    with _one_core(), load_perception() as perception:
         calls = Recorder()
         observed = observe_segment(str(path), index, segment, calls.around(perception), OPTIONS)
         rounds = [
@@ -106,6 +106,16 @@ def _speed(path: Path, repeat: int) -> Speed:
         ]
     decode, models, end_to_end = np.min(np.array(rounds), axis=0).tolist()
     return Speed(path.name, (index.end_ns - index.start_ns) / 1e9, decode, models, end_to_end, dict(observed.seconds))
+
+
+@contextmanager
+def _one_core() -> Iterator[None]:
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -270,7 +270,7 @@ def _describe(
     faces = np.maximum(np.bincount(owner, minlength=count), 1)
     between = centroids @ centroids.T - 4 * np.eye(count)
     similarity = np.full(len(labels), np.nan)
-    has_face = np.bincount(labels[labels >= 0], evidence.legible[labels >= 0], count) > 0
+    has_face = np.bincount(labels[labels >= 0], evidence.legible[labels >= 0], count) >= options.min_faces
     between[:, ~has_face] = -2
     between[~has_face] = np.nan
     known = (labels >= 0) & np.append(has_face, False)[labels]

@@ -213,7 +213,8 @@ CHARACTERS = Table(
             _field(
                 "purity",
                 pa.float32(),
-                "share of its face embeddings nearer to its own centroid than to any other's, and near enough",
+                "share of its face embeddings nearer to its own centroid than to any other's, and near enough; empty without legible faces",
+                optional=True,
             ),
             _field("cohesion", pa.float32(), "mean cosine of its face embeddings to the centroid", optional=True),
             _field("nearest_other", pa.float32(), "highest cosine to another character's centroid in the video", optional=True),

@@ -27,15 +27,14 @@ class GlobalOptions:
     Attributes:
         max_yaw: degrees the head may be turned to either side.
         max_pitch: degrees the head may be raised or lowered.
-        min_neutral: probability of the neutral expression, as a share of that of the character's most neutral frame: who only cries and
-            laughs has a global anchor too, from in between.
+        min_neutral: probability of the neutral expression; the more neutral, the better.
         full_scene: height of the face as a share of the frame's up to which the picture shows the scene; the score falls beyond it,
             and a face that is as high as the frame scores 0.
     """
 
     max_yaw: float = 20.0
     max_pitch: float = 25.0
-    min_neutral: float = 0.6
+    min_neutral: float = 0.4
     full_scene: float = 0.4
 
 
@@ -77,7 +76,7 @@ def choose_anchors(
     defects = measure_defects(observations, quality_options)
     quality = score_quality(observations, quality_options)
     kinds = (
-        _global_candidates(observations, character, classes, nobody, defects, global_options, ranking_options.global_anchors),
+        _global_candidates(observations, classes, nobody, defects, global_options, ranking_options.global_anchors),
         _viewpoint_candidates(classes, nobody, defects, ranking_options.viewpoint_anchors),
         _expression_candidates(observations, classes, nobody, defects, ranking_options.expression_anchors),
     )
@@ -90,15 +89,7 @@ def choose_anchors(
     return pa.concat_tables(tables).sort_by([(column, "ascending") for column in ANCHORS.key]).cast(ANCHORS.schema)
 
 
-def _global_candidates(
-    observations: Observations,
-    character: NDArray[np.int64],
-    classes: Classes,
-    nobody: Reasons,
-    defects: Reasons,
-    options: GlobalOptions,
-    quota: int,
-) -> _Candidates:
+def _global_candidates(observations: Observations, classes: Classes, nobody: Reasons, defects: Reasons, options: GlobalOptions, quota: int) -> _Candidates:
     reasons = Reasons(len(observations))
     reasons.add_each(nobody)
     reasons.add(~observations.has_face, RejectReason.NO_FACE)
@@ -108,7 +99,7 @@ def _global_candidates(
     turned = np.maximum(np.abs(classes.yaw), np.abs(np.nan_to_num(observations.yaw))) / options.max_yaw
     raised = np.abs(np.nan_to_num(observations.pitch)) / options.max_pitch
     reasons.add((turned > 1) | (raised > 1), RejectReason.NOT_FRONTAL)
-    reasons.add(classes.neutral < options.min_neutral * _most_neutral(character, classes.neutral, reasons.free), RejectReason.NOT_NEUTRAL)
+    reasons.add(~(classes.neutral >= options.min_neutral), RejectReason.NOT_NEUTRAL)
     height = observations.face_box[:, 3] - observations.face_box[:, 1]
     scene = np.clip((1 - height) / (1 - options.full_scene), 0, 1)
     frontal = 1 - 0.5 * np.clip(np.maximum(turned, raised), 0, 1)
@@ -121,13 +112,6 @@ def _global_candidates(
         reasons=reasons,
         quota=quota,
     )
-
-
-def _most_neutral(character: NDArray[np.int64], neutral: NDArray[np.float32], free: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """(N,) probability of the most neutral of the free candidates of each one's character."""
-    most = np.zeros(int(character.max(initial=-1)) + 2, np.float32)
-    np.maximum.at(most, character[free], neutral[free])
-    return np.asarray(most[character], np.float32)
 
 
 def _half_if_closed(open_eyes: NDArray[np.float32]) -> NDArray[np.float32]:
