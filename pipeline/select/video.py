@@ -150,7 +150,7 @@ def _characters(video_id: str, seen: Observations, character: NDArray[np.int64],
                 "purity": _known(characters.purity[number]),
                 "cohesion": _known(characters.cohesion[number]),
                 "nearest_other": _known(characters.nearest_other[number]),
-                "embedding": None if np.isnan(characters.centroids[number]).any() else characters.centroids[number].tolist(),
+                "embedding": None if np.isnan(characters.purity[number]) else characters.centroids[number].tolist(),
             }
         )
     return CHARACTERS.from_rows(rows)
