@@ -6,6 +6,7 @@ in time, and what does not agree abstains. Between two views there is a dead zon
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,7 +142,7 @@ def smooth_angle(angles: Floats, weights: NDArray[np.float64], angle: float, tol
     return -float(turn(-(angle + mean), 0.0)), float(weights[agrees].sum() / weights.sum()), int(agrees.sum())
 
 
-def turn(angles: Floats | float, reference: float) -> Floats:
+def turn(angles: NDArray[np.floating[Any]] | float, reference: float) -> NDArray[np.floating[Any]]:
     """The turn from ``reference`` to each angle, degrees [-180, 180)."""
     return np.asarray((np.asarray(angles) - reference + 180.0) % 360.0 - 180.0)
 

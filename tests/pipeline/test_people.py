@@ -1,8 +1,13 @@
 import numpy as np
+import pytest
 
-from pipeline.people import PeopleFinder, PeopleOptions, Person
+from pipeline.people import PeopleFinder, PeopleOptions, Person, _is_part_of
+from pipeline.perception.protocols import Body, Face
+from pipeline.perception.quality import Quality
 from pipeline.stopwatch import Stopwatch
 from tests.pipeline.drawn_people import BEHIND, HEAD, SIDE, Drawn, calls, draw, drawn_perception
+
+QUALITY = Quality(0.5, 0.5, 0.0, 0.0)
 
 
 def find(
@@ -63,3 +68,38 @@ def test_small_faces_abstain_from_expression_and_identity() -> None:
 
 def test_an_uncertain_body_is_nobody() -> None:
     assert find([Drawn(160, 120, BEHIND)], everywhere=True, options=PeopleOptions(body_confidence=0.95))[0] == []
+
+
+def test_somebody_who_shows_no_face_is_found_beside_a_face() -> None:
+    people, _ = find([Drawn(220, 100, BEHIND), Drawn(60, 110)], everywhere=True)
+    assert sorted((round(float(person.head[0])), person.face is None) for person in people) == [(60, False), (220, True)]
+
+
+def faceless(x: float, y: float, size: float) -> Person:
+    box = np.array([x - size, y - size / 2, x + size, y + 5.5 * size], np.float32)
+    return Person(None, None, Body(box, np.array([x, y], np.float32), 180.0, 0.9), None, None, QUALITY)
+
+
+def faced(x: float, y: float, size: float, score: float = 0.9) -> Person:
+    half = size / 2
+    box = np.array([x - half, y - half, x + half, y + half], np.float32)
+    return Person(Face(box, np.zeros((5, 2), np.float32), score), None, None, None, None, QUALITY)
+
+
+@pytest.mark.parametrize(
+    ("body", "part"),
+    [((100.0, 160.0, 20.0), True), ((100.0, 160.0, 60.0), False), ((300.0, 160.0, 20.0), False), ((100.0, 60.0, 20.0), False)],
+)
+def test_hands_before_a_chest_are_no_second_person(body: tuple[float, float, float], part: bool) -> None:
+    """Smaller than the head above them, and below it; larger is somebody in the foreground."""
+    assert _is_part_of(faceless(*body), faced(100, 80, 40)) is part
+    assert not _is_part_of(faced(100, 80, 40), faceless(*body))
+
+
+@pytest.mark.parametrize(("score", "pattern"), [(0.72, True), (0.9, False)])
+def test_a_doubtful_face_on_somebody_s_back_is_a_pattern(score: float, pattern: bool) -> None:
+    finder = PeopleFinder(drawn_perception(), PeopleOptions(), Stopwatch())
+    runner = faceless(100, 50, 20)
+    assert finder._is_pattern_on(faced(100, 110, 20, score), runner) is pattern
+    assert not finder._is_pattern_on(faced(100, 55, 20, score), runner)
+    assert not finder._is_pattern_on(faced(200, 110, 20, score), runner)

@@ -85,3 +85,18 @@ def test_the_order_in_which_people_are_listed_makes_no_difference(order: list[in
     shuffled = [samples[0]] + [(pts_ns, [people[k] for k in order]) for pts_ns, people in samples[1:]]
     numbers, expected = join_tracks(shuffled, TrackOptions()), join_tracks(samples, TrackOptions())
     assert numbers[1:] == [[row[k] for k in order] for row in expected[1:]]
+
+
+def test_who_walks_by_in_full_figure_stays_one_track_without_a_face() -> None:
+    """Five heads a second, seen from behind: further than a head between two samples."""
+    scenes = [[Drawn(40 + round(1.25 * HEAD) * i, 60, BEHIND)] for i in range(8)]
+    assert track_of(scenes) == {0: {0}}
+
+
+def test_of_two_tracks_the_fresher_one_goes_on() -> None:
+    """Somebody without a known identity left near here two seconds ago; who is here now was here a moment ago."""
+    finder = PeopleFinder(drawn_perception(), PeopleOptions(legible_pixels=HEAD), Stopwatch())
+    old, now = finder.find(draw([Drawn(100, 60, BEHIND)]), [], True), finder.find(draw([Drawn(112, 60, BEHIND)]), [], True)
+    later = finder.find(draw([Drawn(104, 60, BEHIND)]), [], True)
+    samples = [(0, [*old, *now]), (6 * QUARTER, now), (7 * QUARTER, later)]
+    assert join_tracks(samples, TrackOptions()) == [[0, 1], [1], [1]]
