@@ -107,7 +107,8 @@ class PeopleFinder:
             pose = models.head_pose.estimate(image, face)
         person = Person(face, pose, None, None, None, self._quality(image, face.box))
         turned = pose is None or pose.source is AngleSource.POINTS or abs(pose.yaw) >= self._options.body_from_yaw
-        body = next((body for body in self._bodies(image, _body_region(person)) if _belongs(body, person)), None) if turned else None
+        own = [body for body in self._bodies(image, _body_region(person)) if _belongs(body, person)] if turned else []
+        body = min(own, key=lambda body: float(np.linalg.norm(body.head - person.head)), default=None)
         if person.head_size < self._options.legible_pixels:
             return replace(person, body=body)
         with watch.step("expression"):

@@ -21,8 +21,8 @@ UNKNOWN_UNLIKENESS = 0.6
 """What a person costs whose identity cannot be compared, because one of the two was seen without a face: between one person and two."""
 GAP_COST = 0.2
 """What each second costs in which the track was not seen: of two tracks, the fresher one goes on."""
-MAX_SIZE_RATIO = 3.0
-"""Heads do not grow or shrink by more between two frames; those of bodies are estimates."""
+MAX_FACE_RATIO, MAX_HEAD_RATIO = 2.0, 3.0
+"""Faces do not grow or shrink by more between two frames; the heads of bodies without a face are estimates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,8 @@ def _cost(track: _Track, person: Person, pts_ns: int, options: TrackOptions) -> 
         return IMPOSSIBLE
     same = cosine is not None and cosine >= options.same_cosine
     reach = min(options.reach + options.reach_per_second * seconds, options.max_reach)
-    if not same and (heads > reach or sizes[1] > MAX_SIZE_RATIO * sizes[0]):
+    ratio = MAX_FACE_RATIO if track.last.face and person.face else MAX_HEAD_RATIO
+    if not same and (heads > reach or sizes[1] > ratio * sizes[0]):
         return IMPOSSIBLE
     unlike = UNKNOWN_UNLIKENESS if cosine is None else 1.0 - max(cosine, 0.0)
     return min(heads / options.max_reach, 1.0) + unlike + GAP_COST * seconds

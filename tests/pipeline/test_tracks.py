@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,3 +101,12 @@ def test_of_two_tracks_the_fresher_one_goes_on() -> None:
     later = finder.find(draw([Drawn(104, 60, BEHIND)]), [], True)
     samples = [(0, [*old, *now]), (6 * QUARTER, now), (7 * QUARTER, later)]
     assert join_tracks(samples, TrackOptions()) == [[0, 1], [1], [1]]
+
+
+def test_a_small_face_where_a_large_one_was_is_somebody_else() -> None:
+    finder = PeopleFinder(drawn_perception(), PeopleOptions(legible_pixels=10 * HEAD), Stopwatch())
+    (small,) = finder.find(draw([Drawn(100, 60)]), [], False)
+    assert small.face is not None
+    center = np.tile(small.head, 2)
+    large = replace(small, face=replace(small.face, box=center + 2.5 * (small.face.box - center)))
+    assert join_tracks([(0, [large]), (QUARTER, [small])], TrackOptions()) == [[0], [1]]
