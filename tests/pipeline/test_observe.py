@@ -1,11 +1,14 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline.assets import fetch
 from pipeline.observe import ObserveOptions, SegmentObservations, observe_segment, sampled_times
 from pipeline.people import PeopleOptions
-from pipeline.perception.protocols import Image
+from pipeline.perception.models import load_perception
+from pipeline.perception.protocols import Image, Perception
 from pipeline.video.clock import SECOND
 from pipeline.video.index import read_index
 from pipeline.video.segments import Segment, plan_segments
@@ -122,3 +125,35 @@ def test_samples_are_the_first_frames_from_each_point_of_the_grid_on(kind: Kind,
 def test_no_samples_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="samples_per_second must be more than 0"):
         ObserveOptions(samples_per_second=0)
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[Perception]:
+    with load_perception() as models:
+        yield models
+
+
+def observed(asset: str, models: Perception) -> SegmentObservations:
+    uri = str(fetch(asset))
+    index = read_index(uri)
+    return observe_segment(uri, index, plan_segments(index)[0], models)
+
+
+def test_who_never_shows_a_face_is_one_track_without_identity(real: Perception) -> None:
+    rows = observed("single_person_cam04", real).observations.to_pylist()
+    assert len(rows) == len({row["pts_ns"] for row in rows}) == 7
+    assert len({row["track_id"] for row in rows}) == 1
+    assert all(row["face_box"] is row["embedding"] is None and abs(row["body_yaw"]) > 90 for row in rows)
+
+
+def test_the_real_models_remember_nothing_of_another_video(real: Perception) -> None:
+    first = observed("single_person_cam02", real)
+    observed("single_person_cam04", real)
+    again = observed("single_person_cam02", real)
+    # NaN differs from itself, its text does not
+    assert str(again.observations.to_pylist()) == str(first.observations.to_pylist())
+    assert again.shots.equals(first.shots)
+
+
+def test_a_video_without_people_has_no_observations(real: Perception) -> None:
+    assert observed("no_face", real).counts["observations"] == 0
