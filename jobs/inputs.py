@@ -24,6 +24,9 @@ ASSET = "asset:"
 LIST = "@"
 """Prefix of a list file that may be called anything."""
 
+HEADERS = ("url", "uri", "path", "video")
+"""What the column of a CSV that holds the names may be called."""
+
 READERS = 16
 """Files that are identified at the same time: each is a megabyte of waiting for the storage."""
 
@@ -107,8 +110,14 @@ class _Expansion:
         uri = storage.absolute(uri)
         if uri in listed:
             raise InputError(FailureKind.STORAGE, f"{uri}: this list file names itself, by way of {' → '.join(listed)}; take it out of the list")
-        for name in _names(storage.read_bytes(uri).decode("utf-8-sig"), is_csv=uri.lower().endswith(".csv")):
-            self.add(_beside(name, uri), (*listed, uri))
+        names = _names(uri)
+        for name in names:
+            if name:
+                self.add(_beside(name, uri), (*listed, uri))
+        if not any(names):
+            raise InputError(FailureKind.NOT_FOUND, f"{uri}: this list names no video; write one path or URL per line")
+        if without := [str(number) for number, name in enumerate(names, 1) if not name]:
+            raise InputError(FailureKind.NOT_FOUND, f"{uri}: nothing is named in entry {', '.join(without)}; complete the row, or take it out")
 
 
 def _files(name: str) -> list[str]:
@@ -122,14 +131,28 @@ def _files(name: str) -> list[str]:
     raise InputError(FailureKind.NOT_FOUND, f"{name}: no file matches; check the pattern")
 
 
-def _names(text: str, is_csv: bool) -> list[str]:
+def _names(uri: str) -> list[str]:
+    """What a list file names, entry by entry; an empty word where a row of a CSV has nothing in its column."""
+    try:
+        text = storage.read_bytes(uri).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(FailureKind.UNSUPPORTED, f"{uri}: this list is not UTF-8 text ({error}); save it as UTF-8") from error
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
-    if not is_csv:
-        return lines
-    header, *rows = csv.reader(lines)
-    column = next((number for number, cell in enumerate(header) if cell.strip().lower() in ("url", "uri", "path", "video")), None)
-    return [row[column or 0].strip() for row in (rows if column is not None else [header, *rows])]
+    return _column(uri, lines) if uri.lower().endswith(".csv") else lines
+
+
+def _column(uri: str, lines: list[str]) -> list[str]:
+    """The column of a CSV that holds names: the first, unless a header says which."""
+    try:
+        rows = list(csv.reader(lines))
+    except csv.Error as error:
+        raise InputError(FailureKind.DAMAGED, f"{uri}: this list is not CSV ({error}); write one name per line") from error
+    header = [cell.strip().lower() for cell in rows[0]] if rows else []
+    column = next((number for number, cell in enumerate(header) if cell in HEADERS), None)
+    if column is not None:
+        rows = rows[1:]
+    return [row[column or 0].strip() if len(row) > (column or 0) else "" for row in rows]
 
 
 def _beside(name: str, list_uri: str) -> str:

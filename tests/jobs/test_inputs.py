@@ -76,6 +76,38 @@ def test_what_is_not_there_fails_alone(films: Path) -> None:
     assert set(inputs.named) == {*inputs.videos.values(), *inputs.failures}
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "kind", "says"),
+    [
+        ("list.csv", b"", FailureKind.NOT_FOUND, "names no video"),
+        ("list.csv", b"# films\n\n", FailureKind.NOT_FOUND, "names no video"),
+        ("list.csv", b"title,url\n", FailureKind.NOT_FOUND, "names no video"),
+        ("list.txt", b"", FailureKind.NOT_FOUND, "names no video"),
+        ("list.txt", "größe.mp4\n".encode("latin-1"), FailureKind.UNSUPPORTED, "not UTF-8"),
+        ("list.csv", "größe.mp4\n".encode("utf-16"), FailureKind.UNSUPPORTED, "not UTF-8"),
+        ("list.csv", b"a.mp4," + b"x" * 200_000, FailureKind.DAMAGED, "not CSV"),
+    ],
+)
+def test_a_list_that_cannot_be_read_fails_alone(films: Path, file: str, content: bytes, kind: FailureKind, says: str) -> None:
+    (films / file).write_bytes(content)
+    inputs = find_inputs([str(films / file), str(films / "a.mp4")])
+    assert list(inputs.videos.values()) == [str(films / "a.mp4")]
+    ((source, error),) = inputs.failures.items()
+    assert (source, error.kind) == (str(films / file), kind)
+    assert says in str(error)
+
+
+@pytest.mark.parametrize("content", ["title,url\nA film,a.mp4\nshort\nAnother,deep\nempty,\n", "a.mp4,A film\n,nothing\ndeep\n,\n"])
+def test_a_row_without_a_name_is_told_and_the_others_are_taken(films: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    monkeypatch.chdir(films)  # an empty name must not stand for the folder
+    (films / "list.csv").write_text(content)
+    inputs = find_inputs([str(films / "list.csv")])
+    assert sorted(inputs.videos.values()) == [str(films / "a.mp4"), str(films / "deep" / "c.webm")]
+    ((source, error),) = inputs.failures.items()
+    assert source == str(films / "list.csv")
+    assert "entry 2, 4" in str(error)
+
+
 def test_a_list_that_names_itself_ends(films: Path) -> None:
     (films / "list.txt").write_text("a.mp4\nlist.txt\n")
     inputs = find_inputs([str(films / "list.txt")])
