@@ -27,7 +27,8 @@ class GlobalOptions:
     Attributes:
         max_yaw: degrees the head may be turned to either side.
         max_pitch: degrees the head may be raised or lowered.
-        min_neutral: probability of the neutral expression; the more neutral, the better.
+        min_neutral: probability of the neutral expression, for characters that have such a picture; the others have no neutral face,
+            and the best of what they have stands in, at half the confidence or little more.
         full_scene: height of the face as a share of the frame's up to which the picture shows the scene; the score falls beyond it,
             and a face that is as high as the frame scores 0.
     """
@@ -76,7 +77,7 @@ def choose_anchors(
     defects = measure_defects(observations, quality_options)
     quality = score_quality(observations, quality_options)
     kinds = (
-        _global_candidates(observations, classes, nobody, defects, global_options, ranking_options.global_anchors),
+        _global_candidates(observations, character, classes, nobody, defects, global_options, ranking_options.global_anchors),
         _viewpoint_candidates(classes, nobody, defects, ranking_options.viewpoint_anchors),
         _expression_candidates(observations, classes, nobody, defects, ranking_options.expression_anchors),
     )
@@ -89,7 +90,15 @@ def choose_anchors(
     return pa.concat_tables(tables).sort_by([(column, "ascending") for column in ANCHORS.key]).cast(ANCHORS.schema)
 
 
-def _global_candidates(observations: Observations, classes: Classes, nobody: Reasons, defects: Reasons, options: GlobalOptions, quota: int) -> _Candidates:
+def _global_candidates(
+    observations: Observations,
+    character: NDArray[np.int64],
+    classes: Classes,
+    nobody: Reasons,
+    defects: Reasons,
+    options: GlobalOptions,
+    quota: int,
+) -> _Candidates:
     reasons = Reasons(len(observations))
     reasons.add_each(nobody)
     reasons.add(~observations.has_face, RejectReason.NO_FACE)
@@ -99,7 +108,9 @@ def _global_candidates(observations: Observations, classes: Classes, nobody: Rea
     turned = np.maximum(np.abs(classes.yaw), np.abs(np.nan_to_num(observations.yaw))) / options.max_yaw
     raised = np.abs(np.nan_to_num(observations.pitch)) / options.max_pitch
     reasons.add((turned > 1) | (raised > 1), RejectReason.NOT_FRONTAL)
-    reasons.add(~(classes.neutral >= options.min_neutral), RejectReason.NOT_NEUTRAL)
+    neutral = classes.neutral >= options.min_neutral
+    ever_neutral = np.isin(character, np.unique(character[reasons.free & neutral]))
+    reasons.add(~neutral & ever_neutral, RejectReason.NOT_NEUTRAL)
     height = observations.face_box[:, 3] - observations.face_box[:, 1]
     scene = np.clip((1 - height) / (1 - options.full_scene), 0, 1)
     frontal = 1 - 0.5 * np.clip(np.maximum(turned, raised), 0, 1)
@@ -107,7 +118,7 @@ def _global_candidates(observations: Observations, classes: Classes, nobody: Rea
         kind=AnchorKind.GLOBAL,
         subclass=np.full(len(observations), -1, np.int8),
         words=[],
-        confidence=(frontal * classes.neutral).astype(np.float32),
+        confidence=(frontal * (0.5 + 0.5 * classes.neutral)).astype(np.float32),
         suits=(scene * _half_if_closed(classes.open_eyes)).astype(np.float32),
         reasons=reasons,
         quota=quota,

@@ -61,7 +61,7 @@ def test_a_good_observation_is_an_anchor_of_every_kind() -> None:
     assert rows["viewpoint"]["anchor_id"] == f"{rows['viewpoint']['track_id']}-0-viewpoint"
     assert rows["viewpoint"]["score"] == pytest.approx(0.8 * rows["viewpoint"]["quality"])
     assert rows["expression"]["score"] == pytest.approx(0.7 * rows["expression"]["quality"])
-    assert rows["global"]["confidence"] == pytest.approx(0.9)
+    assert rows["global"]["confidence"] == pytest.approx(0.95)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,6 @@ def test_reasons_of_what_was_observed(columns: dict[str, Any], expected: tuple[s
 
 def test_reasons_of_what_the_classifiers_say() -> None:
     assert reasons(one(sure(1, yaw=30.0))) == ("not_frontal", None, None)
-    assert reasons(one(sure(1, neutral=0.1, expression=Expression.HAPPY))) == ("not_neutral", None, None)
     unsure = sure(1)
     unsure.view[:], unsure.view_confidence[:], unsure.expression[:], unsure.expression_confidence[:] = -1, np.nan, -1, np.nan
     unsure.view_reasons.set_rows(slice(None), [RejectReason.AMBIGUOUS_ANGLE])
@@ -105,6 +104,22 @@ def test_the_global_anchor_shows_the_scene() -> None:
     near, far = one(height=0.8)["global"], one(height=0.3)["global"]
     assert near["status"] == far["status"] == "accepted"
     assert near["score"] < far["score"] / 2
+
+
+@pytest.mark.parametrize(
+    ("neutral", "expected"),
+    [
+        ([0.05, 0.9, 0.2, 0.45], ["not_neutral", None, "not_neutral", "too_close_in_time"]),
+        ([0.05, 0.2, 0.1, 0.1], ["too_close_in_time", None, "too_close_in_time", "too_close_in_time"]),
+    ],
+)
+def test_the_global_anchor_is_neutral_or_the_best_there_is(neutral: list[float], expected: list[str | None]) -> None:
+    video = DrawnVideo()
+    video.appear(video.shot(0, 1), 0)
+    classes = sure(4)
+    classes.neutral[:] = neutral
+    rows = choose(video, classes, global_anchors=1)
+    assert [rows["global", frame]["reason"] for frame in range(4)] == expected
 
 
 def test_a_blink_halves_the_score_of_views_and_scenes_but_not_of_expressions() -> None:

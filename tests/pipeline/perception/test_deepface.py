@@ -10,7 +10,7 @@ from pipeline.failures import InputError
 from pipeline.perception.deepface import DeepFaceExpression, upright
 from pipeline.perception.protocols import Face, Image
 from schemas.vocabulary import Expression, FailureKind
-from tests.backends.networks import emotion_network
+from tests.pipeline.perception.networks import emotion_network
 
 ORDER = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 """deepface's, from its documentation."""

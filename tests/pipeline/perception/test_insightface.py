@@ -11,7 +11,7 @@ from pipeline.failures import InputError
 from pipeline.perception.insightface import InsightFaceDetector, InsightFaceEmbedder, InsightFaceOptions, InsightFacePack, InsightFacePose
 from pipeline.perception.protocols import Face, Image
 from schemas.vocabulary import AngleSource, FailureKind
-from tests.backends.networks import HALF, POINTS, colour_embedder, constant_landmarks, red_detector
+from tests.pipeline.perception.networks import HALF, POINTS, colour_embedder, constant_landmarks, red_detector
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

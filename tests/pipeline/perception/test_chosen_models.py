@@ -7,7 +7,7 @@ import pytest
 from insightface.data import get_object
 
 from pipeline.perception.models import PerceptionOptions, load_perception
-from tests.backends.networks import colour_embedder, constant_landmarks, emotion_network, red_detector
+from tests.pipeline.perception.networks import colour_embedder, constant_landmarks, emotion_network, red_detector
 
 
 def test_all_backends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
