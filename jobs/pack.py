@@ -6,9 +6,12 @@ together, and the index is written.
 """
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+
+import pyarrow as pa
 
 from jobs import ledger, parts
 from jobs.engine import run_units
@@ -21,17 +24,17 @@ from pipeline.pack import shards as shard_files
 from pipeline.pack.clips import pack_clips
 from pipeline.pack.options import PackOptions
 from pipeline.pack.shards import Piece, Row, ShardPlan
-from pipeline.pack.tasks import ANCHOR_COLUMNS, CLIP_COLUMNS, PackTask, chunks, plan_tasks
+from pipeline.pack.tasks import ANCHOR_COLUMNS, CLIP_COLUMNS, PackTask, accepted_rows, chunks, plan_tasks
 from schemas.tables import ANCHORS, CLIPS, VIDEOS, TableVersionError
-from schemas.vocabulary import FailureKind, Stage, Status
+from schemas.vocabulary import FailureKind, Stage
 
 __all__ = ["PackUnit", "PackWork", "ShardWork", "check", "pack"]
 
 CRASHES = {FailureKind.WORKER_DIED, FailureKind.TIMED_OUT, FailureKind.OUT_OF_MEMORY}
 """What one clip can do to a worker, and with it to the other clips of its unit."""
 
-READ_AHEAD = 128
-"""Videos whose tables are held in memory while it is planned what to pack."""
+READ_AHEAD = parts.READERS
+"""Videos whose accepted rows are held in memory, as arrow, while it is planned what to pack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +123,10 @@ def pack(job: Job, options: PackOptions) -> StageSummary:
     return summary
 
 
-def _tasks(out: str, video_id: str, options: PackOptions) -> list[PackTask]:
-    clips = parts.read_part(out, CLIPS, video_id, CLIP_COLUMNS).to_pylist()
-    if not any(clip["status"] == Status.ACCEPTED for clip in clips):
-        return []
-    return plan_tasks(clips, parts.read_part(out, ANCHORS, video_id, ANCHOR_COLUMNS).to_pylist(), options)
+def _accepted(out: str, video_id: str) -> tuple[pa.Table, pa.Table]:
+    """A video's accepted clips and, when there are some, its accepted anchors."""
+    clips = accepted_rows(parts.read_part(out, CLIPS, video_id, CLIP_COLUMNS))
+    return clips, accepted_rows(parts.read_part(out, ANCHORS, video_id, ANCHOR_COLUMNS)) if len(clips) else ANCHORS.empty()
 
 
 def _present(shards: str) -> tuple[list[Row], bool]:
@@ -169,9 +171,10 @@ def _wanted(out: str, options: PackOptions, present: Sequence[Row]) -> tuple[dic
 def _planned(out: str, video_ids: Sequence[str], options: PackOptions) -> Iterator[tuple[str, list[PackTask]]]:
     """The tasks of each video, some videos read ahead: on object stores most of the time is waiting."""
     with ThreadPoolExecutor(parts.READERS) as pool:
-        for first in range(0, len(video_ids), READ_AHEAD):
-            batch = video_ids[first : first + READ_AHEAD]
-            yield from zip(batch, pool.map(lambda video_id: _tasks(out, video_id, options), batch), strict=True)
+        ahead: deque[Future[tuple[pa.Table, pa.Table]]] = deque()
+        for position, video_id in enumerate(video_ids):
+            ahead += [pool.submit(_accepted, out, later) for later in video_ids[position + len(ahead) : position + READ_AHEAD]]
+            yield video_id, plan_tasks(*ahead.popleft().result(), options)
 
 
 def _seconds(task: PackTask) -> float:
@@ -181,7 +184,7 @@ def _seconds(task: PackTask) -> float:
 def _units(out: str, options: PackOptions, missing: Sequence[_Missing]) -> Iterator[PackUnit]:
     for video in missing:
         uri = parts.read_part(out, VIDEOS, video.video_id, ["uri"])["uri"][0].as_py()
-        tasks = [task for task in _tasks(out, video.video_id, options) if task.key in video.keys]
+        tasks = [task for task in plan_tasks(*_accepted(out, video.video_id), options) if task.key in video.keys]
         for chunk in chunks(tasks, options.chunk_seconds):
             yield PackUnit(uri, video.video_id, chunk)
 

@@ -3,9 +3,12 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.pack.options import PackOptions
 from pipeline.pack.superset import draw_superset
@@ -40,20 +43,24 @@ class PackTask:
         return str(self.clip["clip_id"])
 
 
-def plan_tasks(clips: Iterable[Mapping[str, Any]], anchors: Iterable[Mapping[str, Any]], options: PackOptions) -> list[PackTask]:
+def accepted_rows(rows: pa.Table) -> pa.Table:
+    """The accepted ones among rows of the clips or the anchors table, without a look at the others: candidates are many."""
+    return rows.filter(pc.equal(rows["status"].cast(pa.string()), Status.ACCEPTED))
+
+
+def plan_tasks(clips: pa.Table, anchors: pa.Table, options: PackOptions) -> list[PackTask]:
     """The tasks of one video's accepted clips, in the order of their start.
 
     Args:
-        clips: rows of the clips table, of one video.
-        anchors: rows of the anchors table, of the same video.
+        clips: the clips table, of one video.
+        anchors: the anchors table, of the same video.
         options: how to pack.
     """
     by_character: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for anchor in anchors:
-        by_character[anchor["character_id"]].append({name: anchor[name] for name in ANCHOR_COLUMNS})
-    accepted = [{name: clip[name] for name in CLIP_COLUMNS} for clip in clips if clip["status"] == Status.ACCEPTED]
+    for anchor in accepted_rows(anchors).select(ANCHOR_COLUMNS).to_pylist():
+        by_character[anchor["character_id"]].append(anchor)
     tasks = []
-    for clip in sorted(accepted, key=lambda clip: (clip["start_ns"], clip["clip_id"])):
+    for clip in sorted(accepted_rows(clips).select(CLIP_COLUMNS).to_pylist(), key=lambda clip: (clip["start_ns"], clip["clip_id"])):
         superset = tuple(draw_superset(clip, by_character[clip["character_id"]], options))
         tasks.append(PackTask(clip, superset, _sample_hash(clip, superset, options)))
     return tasks

@@ -1,12 +1,17 @@
 """Rows of the clips and anchors tables for tests, and reading back what was packed."""
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from pipeline.pack.options import PackOptions
+from pipeline.pack.tasks import PackTask, plan_tasks
+from schemas.tables import ANCHORS, CLIPS
 
 SECOND = 1_000_000_000
 
@@ -57,6 +62,10 @@ def anchor_row(anchor_id: str, pts_ns: int, kind: str = "global", subclass: str 
         "roll": None,
     }
     return row | changes
+
+
+def planned(clips: Sequence[dict[str, Any]], anchors: Sequence[dict[str, Any]], options: PackOptions) -> list[PackTask]:
+    return plan_tasks(CLIPS.from_rows(clips), ANCHORS.from_rows(anchors), options)
 
 
 def decode_video(content: bytes) -> list[NDArray[np.uint8]]:

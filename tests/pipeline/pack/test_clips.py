@@ -14,14 +14,13 @@ from pipeline.failures import InputError
 from pipeline.pack.clips import pack_clips
 from pipeline.pack.encode import ClipEncoder
 from pipeline.pack.options import PackOptions
-from pipeline.pack.tasks import plan_tasks
 from pipeline.video.decoders import open_decoder
 from pipeline.video.index import video_id
 from pipeline.video.pyav_decoder import PyAVDecoder
 from schemas.sample import Sample, build_sample, parse_sample
 from schemas.vocabulary import FailureKind
 from tests.barcode import Kind, Written, read_number, read_time, write_video
-from tests.pipeline.pack.rows import SECOND, anchor_row, clip_row, decode_picture, decode_video
+from tests.pipeline.pack.rows import SECOND, anchor_row, clip_row, decode_picture, decode_video, planned
 
 FAST = PackOptions(preset="ultrafast")
 
@@ -33,7 +32,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Written:
 
 def make(video: Written, clips: list[dict[str, Any]], anchors: list[dict[str, Any]], options: PackOptions = FAST) -> dict[str, Sample | InputError]:
     clips = [clip | {"video_id": video_id(str(video.path))} for clip in clips]
-    return {task.key: result for task, result in pack_clips(str(video.path), plan_tasks(clips, anchors, options), options)}
+    return {task.key: result for task, result in pack_clips(str(video.path), planned(clips, anchors, options), options)}
 
 
 def samples_of(results: dict[str, Sample | InputError]) -> dict[str, Sample]:
@@ -117,7 +116,7 @@ def test_the_picture_shown_is_the_sources(tmp_path: Path) -> None:
 
 
 def test_a_replaced_video_is_noticed(video: Written) -> None:
-    tasks = plan_tasks([clip_row("a", 0)], [], FAST)
+    tasks = planned([clip_row("a", 0)], [], FAST)
     ((_, result),) = pack_clips(str(video.path), tasks, FAST)
     assert isinstance(result, InputError)
     assert result.kind is FailureKind.NOT_FOUND
@@ -125,7 +124,7 @@ def test_a_replaced_video_is_noticed(video: Written) -> None:
 
 
 def test_a_missing_video_fails_each_clip(tmp_path: Path) -> None:
-    tasks = plan_tasks([clip_row("a", 0), clip_row("b", 0)], [], FAST)
+    tasks = planned([clip_row("a", 0), clip_row("b", 0)], [], FAST)
     results = list(pack_clips(str(tmp_path / "gone.mp4"), tasks, FAST))
     assert [(task.key, getattr(result, "kind", None)) for task, result in results] == [("a", FailureKind.NOT_FOUND), ("b", FailureKind.NOT_FOUND)]
 
@@ -160,7 +159,7 @@ def test_an_anchor_that_cannot_be_read_fails_the_clips_that_need_it(video: Writt
 def test_nothing_is_left_open_when_it_is_given_up(video: Written, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     clips = [clip_row("a", 0, 5, video_id=video_id(str(video.path))), clip_row("b", 0, 50, video_id=video_id(str(video.path)))]
-    results = pack_clips(str(video.path), plan_tasks(clips, [], FAST), FAST)
+    results = pack_clips(str(video.path), planned(clips, [], FAST), FAST)
     next(results)
     assert len(list(tmp_path.iterdir())) == 1
     results.close()  # type: ignore[attr-defined]

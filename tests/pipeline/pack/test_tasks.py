@@ -2,24 +2,48 @@ from typing import Any
 
 import pytest
 
+from pipeline.pack import tasks as tasks_module
 from pipeline.pack.options import PackOptions
 from pipeline.pack.superset import draw_superset
-from pipeline.pack.tasks import chunks, plan_tasks
-from tests.pipeline.pack.rows import SECOND, anchor_row, clip_row
+from pipeline.pack.tasks import accepted_rows, chunks
+from schemas.tables import ANCHORS as ANCHORS_TABLE
+from schemas.tables import CLIPS as CLIPS_TABLE
+from tests.pipeline.pack.rows import SECOND, anchor_row, clip_row, planned
 
 CLIPS = [clip_row("b", 20 * SECOND), clip_row("a", 5 * SECOND), clip_row("c", 0, status="rejected"), clip_row("d", 5 * SECOND, character_id="other")]
 ANCHORS = [anchor_row("x", 0), anchor_row("y", 30 * SECOND), anchor_row("z", 1, character_id="other"), anchor_row("n", 1, character_id=None, status="rejected")]
 
 
 def test_accepted_clips_become_tasks_with_their_supersets() -> None:
-    tasks = plan_tasks(CLIPS, ANCHORS, PackOptions())
+    tasks = planned(CLIPS, ANCHORS, PackOptions())
     assert [task.key for task in tasks] == ["a", "d", "b"]
     assert [[anchor["anchor_id"] for anchor in task.anchors] for task in tasks] == [["x", "y"], ["z"], ["x", "y"]]
     assert [anchor["anchor_id"] for anchor in draw_superset(CLIPS[1], ANCHORS, PackOptions())] == ["x", "y"]
 
 
+def test_candidates_that_were_not_accepted_are_never_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A two-hour film has hundreds of thousands of them, and a draw for each of its clips."""
+    looked_at: list[int] = []
+
+    def recorded(clip: Any, anchors: Any, options: PackOptions) -> Any:
+        looked_at.append(len(anchors))
+        return draw_superset(clip, anchors, options)
+
+    monkeypatch.setattr(tasks_module, "draw_superset", recorded)
+    candidates = [anchor_row(f"n{n}", n, status="rejected" if n % 2 else "pending") for n in range(500)]
+    assert [len(task.anchors) for task in planned(CLIPS, [*ANCHORS, *candidates], PackOptions())] == [2, 1, 2]
+    assert looked_at == [2, 1, 2]
+
+
+def test_accepted_rows_are_the_accepted_rows() -> None:
+    rows = accepted_rows(ANCHORS_TABLE.from_rows(ANCHORS))
+    assert rows["anchor_id"].to_pylist() == ["x", "y", "z"]
+    assert rows.schema == ANCHORS_TABLE.schema
+    assert len(accepted_rows(CLIPS_TABLE.empty())) == 0
+
+
 def hash_of(clip: dict[str, Any], anchors: list[dict[str, Any]], options: PackOptions) -> str:
-    (task,) = plan_tasks([clip], anchors, options)
+    (task,) = planned([clip], anchors, options)
     return task.sample_hash
 
 
@@ -48,7 +72,7 @@ def test_the_hash_does_not_change_with_the_rest() -> None:
 
 
 def test_chunks_are_cut_by_time_and_lose_nothing() -> None:
-    tasks = plan_tasks([clip_row(f"c{n:02d}", n * 4 * SECOND) for n in range(25)], [], PackOptions())
+    tasks = planned([clip_row(f"c{n:02d}", n * 4 * SECOND) for n in range(25)], [], PackOptions())
     cut = list(chunks(tasks, 10.0))
     assert [task for chunk in cut for task in chunk] == tasks
     assert [len(chunk) for chunk in cut] == [3] * 8 + [1]
