@@ -32,7 +32,7 @@ format: .venv/ready ## rewrite the code in the house style
 test-cluster: .venv/ready ## `ray start --head` + `ray job submit` against a local run, compared row by row
 	$(BIN)/python -m pytest tests/cluster
 
-accuracy: .venv/ready ## accuracy on labelled data: make accuracy DATA=../shared/data
+accuracy: .venv/ready ## accuracy on labelled data: make accuracy DATA=FOLDER
 	$(BIN)/python -m benchmarks.accuracy --data $(DATA)
 
 # mediapipe and scenedetect bring desktop builds of OpenCV, which need libGL on the system. All builds unpack into the same

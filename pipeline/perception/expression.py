@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pipeline.perception import faceapi_network
 from pipeline.perception.expression_calibration import FACEAPI, FEATURE_COUNT, FER, KNOWN, LEAST_LOG_PROBABILITY, MESH, Calibration, shipped
 from pipeline.perception.protocols import ExpressionEstimate, Face, HeadPose, Image
+from pipeline.perception.square import silence
 from schemas.vocabulary import Expression
 
 FER_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -75,8 +76,9 @@ class EmbeddedExpression:
         self._faceapi: onnxruntime.InferenceSession | None = onnxruntime.InferenceSession(
             network.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-        self._fer: Interpreter | None = Interpreter(model_path=str(fer), num_threads=threads)
-        self._fer.allocate_tensors()
+        with silence():
+            self._fer: Interpreter | None = Interpreter(model_path=str(fer), num_threads=threads)
+            self._fer.allocate_tensors()
 
     def classify(self, image: Image, face: Face, pose: HeadPose | None) -> ExpressionEstimate:
         """The expression of a face in an RGB image; features are (66,), laid out as expression_calibration says.
