@@ -1,11 +1,12 @@
 """The stage ``report``: a contact sheet per character, made by workers, then the figures and the page of the whole.
 
-Sheets are made anew when what was selected changes; figures and page when any video's rows do. ``report/state.json`` is written last and
-holds the hash of what the page was made from.
+Sheets are made anew when what was selected changes; figures and page when any video's rows do; all of them when they are gone.
+``report/state.json`` is written last and holds the hash of what the page was made from.
 """
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,7 @@ from pipeline.report import ReportOptions
 from pipeline.report.contact_sheet import contact_sheets
 from pipeline.report.figures import draw_overview
 from pipeline.report.overview import Overview
-from pipeline.report.page import Card, html_page
+from pipeline.report.page import FIGURES, Card, html_page
 from schemas import tables
 from schemas.vocabulary import Stage
 
@@ -29,7 +30,7 @@ PAGE, STATE = "index.html", "state.json"
 
 @dataclass(frozen=True)
 class ReportUnit:
-    """A video that was selected from."""
+    """A video that was selected from, and the sheets that lie there already, whoever drew them."""
 
     source: str
     video_id: str
@@ -37,6 +38,7 @@ class ReportUnit:
     input_hash: str
     start_ns: int
     end_ns: int
+    sheets: tuple[str, ...] = ()
 
     @property
     def media_seconds(self) -> float:
@@ -69,7 +71,7 @@ class ReportWork:
         for character_id, png in contact_sheets(unit.source, characters, anchors, self.options.decoder, self.options.threads):
             storage.write_atomic(_sheet(self.out, character_id), png)
             drawn.add(_sheet(self.out, character_id))
-        for sheet in set(_sheets(self.out, unit.video_id)) - drawn:
+        for sheet in set(unit.sheets) - drawn:
             storage.remove(sheet)
         counts, seconds = {"sheets": len(drawn)}, {"sheets": time.perf_counter() - started}
         ledger.commit(self.out, DoneUnit(Stage.REPORT, unit.video_id, 0, unit.start_ns, unit.end_ns, self.config_hash, unit.input_hash, counts, seconds))
@@ -80,7 +82,7 @@ class ReportWork:
 
 
 def report(job: Job, options: ReportOptions) -> StageSummary:
-    """Bring the contact sheets, figures and page in line with the tables.
+    """Bring the contact sheets, figures and page in line with the tables. The page counts as a unit when it is written.
 
     Raises:
         InputError: the storage failed while the page was written.
@@ -90,39 +92,43 @@ def report(job: Job, options: ReportOptions) -> StageSummary:
     selected = {unit.video_id: unit for unit in ledger.load(job.out, Stage.SELECT).values() if unit.video_id in observed}
     done = {unit.video_id: unit for unit in ledger.load(job.out, Stage.REPORT).values()}
     for video_id in sorted(set(done) - set(selected)):
-        _take_back(job.out, video_id)
+        ledger.retract(job.out, Stage.REPORT, video_id)
+    sheets = _sheets(job.out)
     units = []
     for video_id, selection in selected.items():
         input_hash = ledger.content_hash(selection.fingerprint)
         before = done.get(video_id)
-        if before is None or (before.config_hash, before.input_hash) != (config_hash, input_hash):
+        if before is None or (before.config_hash, before.input_hash, before.counts["sheets"]) != (config_hash, input_hash, len(sheets[video_id])):
             uri = parts.read_part(job.out, tables.VIDEOS, video_id, ["uri"])["uri"][0].as_py()
-            units.append(ReportUnit(uri, video_id, len(observed[video_id]), input_hash, selection.start_ns, selection.end_ns))
+            units.append(ReportUnit(uri, video_id, len(observed[video_id]), input_hash, selection.start_ns, selection.end_ns, tuple(sheets[video_id])))
     work = ReportWork(job.out, options, config_hash)
     log = FailureLog(job.out, Stage.REPORT, config_hash)
-    summary = run_stage(job, Stage.REPORT, work, units, log, on_failure=lambda unit: _take_back(job.out, unit.video_id))
+    summary = run_stage(job, Stage.REPORT, work, units, log, on_failure=lambda unit: ledger.retract(job.out, Stage.REPORT, unit.video_id))
     summary.skipped = len(selected) - len(units)
+    _remove_orphans(job.out)
     started = time.monotonic()
     if _write_page(job, options, {video_id: len(observed[video_id]) for video_id in selected}):
         summary.seconds["page"] = time.monotonic() - started
         summary.wall_seconds += summary.seconds["page"]
+        summary.done += bool(selected)  # a page of nobody is nothing done
     return summary
 
 
 def _write_page(job: Job, options: ReportOptions, segments: dict[str, int]) -> bool:
-    """Draw the figures and write the page, unless they are there and nothing they show has changed; whether it was needed."""
+    """Draw the figures and write the page, unless they are there and nothing they show has changed; whether that was needed."""
     folder = storage.join(job.out, FOLDER)
     shown = [unit.fingerprint for stage in (Stage.SELECT, Stage.REPORT) for _, unit in sorted(ledger.load(job.out, stage).items())]
     state = {"made_from": ledger.content_hash([shown, options.embedded])}
     uri = storage.join(folder, STATE)
-    if storage.exists(uri) and json.loads(storage.read_bytes(uri)) == state:
+    there = {storage.file_name(file) for file in storage.list_files(folder)}
+    if {STATE, PAGE, *map(_figure, FIGURES)} <= there and json.loads(storage.read_bytes(uri)) == state:
         return False
     overview, cards = Overview(), []
     for video_id in sorted(segments):
         cards += _add_video(job.out, overview, video_id, segments[video_id])
     figures = draw_overview(overview)
     for name, png in figures.items():
-        storage.write_atomic(storage.join(folder, f"{name}.png"), png)
+        storage.write_atomic(storage.join(folder, _figure(name)), png)
     page = html_page(storage.file_name(job.out), overview, figures, _embedded(job.out, cards, options.embedded))
     storage.write_atomic(storage.join(folder, PAGE), page.encode())
     storage.write_atomic(uri, json.dumps(state).encode())
@@ -148,12 +154,22 @@ def _sheet(out: str, character_id: str) -> str:
     return storage.join(out, FOLDER, SHEETS, f"{character_id}.png")
 
 
-def _sheets(out: str, video_id: str) -> list[str]:
-    """A video's contact sheets: the ids of its characters begin with its own."""
-    return [uri for uri in storage.list_files(storage.join(out, FOLDER, SHEETS), ".png") if storage.file_name(uri).startswith(f"{video_id}-")]
+def _figure(name: str) -> str:
+    return f"{name}.png"
 
 
-def _take_back(out: str, video_id: str) -> None:
-    ledger.retract(out, Stage.REPORT, video_id)
-    for sheet in _sheets(out, video_id):
-        storage.remove(sheet)
+def _sheets(out: str) -> dict[str, list[str]]:
+    """Every contact sheet that lies there, by video: the ids of characters begin with their video's."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for uri in storage.list_files(storage.join(out, FOLDER, SHEETS), ".png"):
+        found[storage.file_name(uri).rpartition("-")[0]].append(uri)
+    return found
+
+
+def _remove_orphans(out: str) -> None:
+    """Remove the sheets of videos that no row vouches for: they are no more, or have failed."""
+    done = {unit.video_id for unit in ledger.load(out, Stage.REPORT).values()}
+    for video_id, sheets in _sheets(out).items():
+        if video_id not in done:
+            for sheet in sheets:
+                storage.remove(sheet)

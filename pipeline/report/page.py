@@ -13,13 +13,13 @@ from PIL import Image
 from pipeline.report.overview import Overview
 from pipeline.report.style import spoken
 
-TITLES = {
+FIGURES = {
     "bins": "Anchors",
     "funnel": "From sampled frames to anchors",
     "angles": "Angles",
     "expressions": "Expressions",
 }
-"""The figures in the order of the page."""
+"""The figures' names and titles, in the order of the page."""
 
 STYLE = """
 :root { color-scheme: light; --ink: #22303c; --faint: #5f6f7c; --line: #c9d3dc; --soft: #f3f6f8; }
@@ -70,7 +70,7 @@ def html_page(title: str, overview: Overview, figures: Mapping[str, bytes], card
         cards: one for each character, in the order they are to be shown. The page holds the sheets that are given (as JPEG, some
             100 KB each) and links to the others, so that it stays small enough to open for a run of any size.
     """
-    pictures = "".join(f'<h2>{html.escape(name)}</h2><img alt="{html.escape(name)}" src="{_embedded(figures[key])}">' for key, name in TITLES.items())
+    pictures = "".join(f'<h2>{html.escape(name)}</h2><img alt="{html.escape(name)}" src="{_embedded(figures[key])}">' for key, name in FIGURES.items())
     shown = "".join(map(_card, cards))
     dropped = _table("tracks", overview.dropped_tracks) + _table("clips", overview.dropped_clips)
     return (

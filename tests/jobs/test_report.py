@@ -42,7 +42,7 @@ def times(out: Path) -> dict[str, int]:
 
 def test_every_character_has_a_sheet_and_is_on_the_page(out: Path) -> None:
     summary = report(quiet_job(out), OPTIONS)
-    assert (summary.done, summary.counts["sheets"]) == (1, 2)
+    assert (summary.done, summary.counts["sheets"]) == (2, 2)  # the video's sheets, and the page
     characters = parts.read_part(str(out), CHARACTERS, VIDEO)["character_id"].to_pylist()
     assert sheets(out) == sorted(characters)
     page = (out / "report" / "index.html").read_text()
@@ -63,29 +63,47 @@ def test_nothing_is_drawn_again_when_nothing_changed(out: Path) -> None:
 def test_an_option_of_the_page_alone_leaves_the_sheets(out: Path) -> None:
     report(quiet_job(out), OPTIONS)
     before = times(out)
-    assert report(quiet_job(out), replace(OPTIONS, embedded=1)).done == 0
+    assert report(quiet_job(out), replace(OPTIONS, embedded=1)).done == 1
     changed = {Path(name).name for name, time in times(out).items() if before[name] != time}
     assert "index.html" in changed
     assert not changed & {f"{sheet}.png" for sheet in sheets(out)}
 
 
-def test_a_page_whose_making_was_interrupted_is_made_by_the_next_run(out: Path) -> None:
+@pytest.mark.parametrize("gone", ["index.html", "bins.png", "state.json"])
+def test_a_page_or_figure_that_is_gone_is_made_again_and_said_to_be(out: Path, gone: str) -> None:
     report(quiet_job(out), OPTIONS)
-    (out / "report" / "state.json").unlink()
-    (out / "report" / "index.html").unlink()
+    before = times(out)
+    (out / "report" / gone).unlink()
+    assert report(quiet_job(out), OPTIONS).done == 1
+    assert times(out).keys() == before.keys()
+
+
+def test_a_sheet_that_is_gone_is_drawn_again(out: Path) -> None:
     report(quiet_job(out), OPTIONS)
-    assert (out / "report" / "index.html").exists()
+    before = sheets(out)
+    (out / "report" / "characters" / f"{before[0]}.png").unlink()
+    summary = report(quiet_job(out), OPTIONS)
+    assert (summary.done, summary.skipped, sheets(out)) == (1, 0, before)
 
 
 def test_sheets_of_characters_that_are_no_more_are_removed(out: Path) -> None:
     report(quiet_job(out), OPTIONS)
     nobody = replace(SelectOptions(), characters=replace(SelectOptions().characters, min_faces=10_000))
     select(quiet_job(out), nobody)
-    assert report(quiet_job(out), OPTIONS).done == 1
+    assert report(quiet_job(out), OPTIONS).done == 2
     assert sheets(out) == []
     ledger.retract(str(out), Stage.SELECT, VIDEO)
     report(quiet_job(out), OPTIONS)
     assert ledger.load(str(out), Stage.REPORT) == {}
+
+
+def test_sheets_that_nobody_vouches_for_are_removed(out: Path) -> None:
+    report(quiet_job(out), OPTIONS)
+    before = sheets(out)
+    for name in (f"{VIDEO}-c99", "ffff-c00"):  # of a run that was killed, of a video that is no more
+        (out / "report" / "characters" / f"{name}.png").write_bytes(b"")
+    report(quiet_job(out), OPTIONS)
+    assert sheets(out) == before
 
 
 def test_a_video_that_is_gone_is_a_failure(out: Path, film: Path) -> None:
@@ -96,5 +114,6 @@ def test_a_video_that_is_gone_is_a_failure(out: Path, film: Path) -> None:
         away.rename(film)
     (row,) = parts.read_parts(str(out), FAILURES).to_pylist()
     assert (row["source"], row["stage"], row["kind"]) == (str(film), "report", "not_found")
-    assert report(quiet_job(out), OPTIONS).done == 1
+    assert sheets(out) == []
+    assert report(quiet_job(out), OPTIONS).done == 2
     assert parts.read_parts(str(out), FAILURES).num_rows == 0
