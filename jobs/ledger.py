@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs import parts
+from pipeline import storage
 from schemas.tables import UNITS, TableVersionError
 from schemas.vocabulary import Stage
 
@@ -84,14 +85,31 @@ def withdraw(out: str, stage: Stage, video_id: str, segment: int = 0) -> None:
     parts.remove_part(out, UNITS, unit_id(stage, video_id, segment))
 
 
-def retract(out: str, stage: Stage, video_id: str, segment: int = 0) -> None:
-    """Remove a unit's row, then its parts; a part that stands for the whole video only when no other segment vouches for it."""
+def retract(out: str, stage: Stage, video_id: str, segment: int = 0, segments: int | None = None) -> None:
+    """Remove a unit's row, then its parts; a part that stands for the whole video only when no other segment vouches for it.
+
+    Args:
+        out: the output root.
+        stage: of the unit.
+        video_id: of the unit.
+        segment: of the unit.
+        segments: how many the video may have rows of, where that is known: asking for each is quicker than listing every video's.
+    """
     withdraw(out, stage, video_id, segment)
     for table in parts.SEGMENT_TABLES.get(stage, ()):
         parts.remove_part(out, table, parts.segment_part(video_id, segment))
-    if not parts.part_names(out, UNITS, f"{stage}-{video_id}-"):
+    if not _vouched(out, stage, video_id, segments):
         for table in parts.VIDEO_TABLES.get(stage, ()):
             parts.remove_part(out, table, video_id)
+
+
+def _vouched(out: str, stage: Stage, video_id: str, segments: int | None) -> bool:
+    """Whether any segment of a video has a row. A stage that takes whole videos has no other than the one that was withdrawn."""
+    if stage not in parts.SEGMENT_TABLES:
+        return False
+    if segments is None:
+        return bool(parts.part_names(out, UNITS, f"{stage}-{video_id}-"))
+    return any(storage.exists(parts.part_uri(out, UNITS, unit_id(stage, video_id, segment))) for segment in range(segments))
 
 
 def load(out: str, stage: Stage) -> dict[str, DoneUnit]:

@@ -125,9 +125,10 @@ def _withdraw_stale(out: str, plan: SegmentPlan, known: Iterable[DoneUnit]) -> N
     if known:
         for stage in DOWNSTREAM:
             ledger.retract(out, stage, video_id)
+    segments = 1 + max((unit.segment for unit in known), default=0)
     for unit in known:
         if unit.segment not in numbers:
-            ledger.retract(out, Stage.OBSERVE, video_id, unit.segment)
+            ledger.retract(out, Stage.OBSERVE, video_id, unit.segment, segments)
 
 
 def _follow_moved(out: str, inputs: Inputs, finished: set[str]) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from jobs import ledger, parts
 from jobs.ledger import DoneUnit
+from pipeline import storage
 from schemas.tables import OBSERVATIONS, SHOTS, TRACKS, UNITS, VIDEOS
 from schemas.vocabulary import Stage
 
@@ -33,19 +34,33 @@ def test_a_withdrawn_unit_is_not_done(tmp_path: Path) -> None:
     assert ledger.load(str(tmp_path), Stage.OBSERVE) == {}
 
 
-def test_retracting_a_segment_keeps_what_another_one_vouches_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("segments", [None, 3])
+def test_retracting_a_segment_keeps_what_another_one_vouches_for(tmp_path: Path, segments: int | None) -> None:
     for segment in (0, 1):
         ledger.commit(str(tmp_path), replace(UNIT, segment=segment))
         for table in (OBSERVATIONS, SHOTS):
             touch(tmp_path, table.name, parts.segment_part("00aa", segment))
     video = touch(tmp_path, VIDEOS.name, "00aa")
     track = touch(tmp_path, TRACKS.name, "00aa")
-    ledger.retract(str(tmp_path), Stage.OBSERVE, "00aa", 0)
+    ledger.retract(str(tmp_path), Stage.OBSERVE, "00aa", 0, segments)
     assert sorted(path.name for path in tmp_path.rglob("*s000*")) == ["00aa-s0001.parquet", "00aa-s0001.parquet", "observe-00aa-s0001.parquet"]
     assert video.exists()
-    ledger.retract(str(tmp_path), Stage.OBSERVE, "00aa", 1)
+    ledger.retract(str(tmp_path), Stage.OBSERVE, "00aa", 1, segments)
     assert not video.exists()
     assert list(tmp_path.rglob("*.parquet")) == [track]  # another stage's
+
+
+def test_retracting_many_videos_lists_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def listed(folder: str, *_: object) -> list[str]:
+        raise AssertionError(folder)
+
+    video, track = touch(tmp_path, VIDEOS.name, "00aa"), touch(tmp_path, TRACKS.name, "00aa")
+    monkeypatch.setattr(storage, "list_files", listed)
+    for stage in (Stage.SELECT, Stage.REPORT):
+        ledger.retract(str(tmp_path), stage, "00aa")
+    ledger.retract(str(tmp_path), Stage.OBSERVE, "00aa", 0, segments=2)
+    assert not video.exists()
+    assert not track.exists()
 
 
 def test_a_row_of_another_release_counts_as_not_done(tmp_path: Path) -> None:
