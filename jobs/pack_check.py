@@ -32,7 +32,7 @@ class CheckWork:
 
 
 def check(job: Job) -> list[str]:
-    """Read everything in the shards back; a line for each thing that is wrong, none when all is well.
+    """Read everything in the shards back; a line for each thing that is wrong, none when all is well, which is said.
 
     Every member is read by the byte range that the index gives and compared with what the tar holds; the metadata is parsed; video, audio
     and pictures are decoded and counted; index, shards and the clips table must know the same samples.
@@ -53,6 +53,8 @@ def check(job: Job) -> list[str]:
         for outcome in run_units(CheckWork(shards), sorted(by_shard.items()), job.engine):
             problems += outcome.result if outcome.result is not None else [f"{outcome.unit[0]}: {outcome.error}"]
             progress.advance(failed=bool(outcome.error or outcome.result))
+    if not problems:
+        job.progress.say(f"{_plural(len(rows), 'sample')} in {_plural(len(by_shard), 'shard')}: all right")
     return sorted(problems)
 
 
@@ -64,3 +66,7 @@ def finished_videos(out: str) -> list[str]:
 def _accepted(out: str) -> set[str]:
     clips = parts.read_parts(out, CLIPS, finished_videos(out), ["clip_id", "status"]).to_pylist()
     return {clip["clip_id"] for clip in clips if clip["status"] == Status.ACCEPTED}
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,12 +1,17 @@
 """``pack --check`` on a whole output root; what it finds within a shard is tested with pipeline.pack.check."""
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from jobs import parts
+from jobs.engine import EngineOptions
 from jobs.pack import pack
 from jobs.pack_check import check, finished_videos
+from jobs.progress import Progress
+from jobs.stage import Job
 from pipeline.pack.options import PackOptions
 from schemas.tables import CLIPS
 from tests.barcode import Kind, write_video
@@ -26,12 +31,16 @@ def test_an_output_root_that_was_not_packed(out: Path) -> None:
 
 def test_all_is_well_until_a_byte_changes(out: Path) -> None:
     pack(job_at(out), PackOptions(preset="ultrafast"))
-    assert check(job_at(out)) == []
+    said = io.StringIO()
+    assert check(Job(str(out), EngineOptions(engine="local"), Progress(Console(file=said)))) == []
+    assert "2 samples in 1 shard: all right" in said.getvalue()
     shard = out / "shards" / "shard-000000.tar"
     content = bytearray(shard.read_bytes())
     content[content.index(b"mdat") + 200 : content.index(b"mdat") + 260] = bytes(60)
     shard.write_bytes(content)
-    assert check(job_at(out))
+    said = io.StringIO()
+    assert check(Job(str(out), EngineOptions(engine="local"), Progress(Console(file=said))))
+    assert "all right" not in said.getvalue()
 
 
 def test_tables_that_went_on_are_noticed(out: Path) -> None:
