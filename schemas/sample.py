@@ -74,7 +74,7 @@ class SampleMetadata:
     Attributes:
         clip_id: the sample's key.
         video_id, shot_id, track_id, character_id: where it comes from; see the tables of the same names.
-        start_ns, end_ns: the clip's span in the source video. Frame i shows the source frame nearest to start_ns + i / frame_rate.
+        start_ns, end_ns: the clip's span in the source video. Frame i shows, of the source frames in the span, the nearest to start_ns + i / frame_rate.
         frame_count: frames of KEY.mp4.
         frame_rate: frames per second of KEY.mp4.
         width, height: pixels of KEY.mp4 and of every anchor.

@@ -35,6 +35,8 @@ class Kind(Enum):
     """Frames of very different lengths."""
     B_FRAMES = "b_frames"
     """Order of decoding is not order of presentation."""
+    SLOW = "slow"
+    """5 frames per second, fewer than any clip has; B-frames."""
     LATE_START = "late_start"
     """The first frame is at 1.4 s."""
     FILM = "film"
@@ -83,6 +85,7 @@ _TIMINGS = {
     Kind.CONSTANT: _Timing(Fraction(1, 12800), (512,)),
     Kind.VARIABLE: _Timing(Fraction(1, 600), (20, 25, 25, 60, 10, 12, 90, 24), b_frames=2),
     Kind.B_FRAMES: _Timing(Fraction(1, 12800), (512,), b_frames=3),
+    Kind.SLOW: _Timing(Fraction(1, 10240), (2048,), b_frames=2),
     Kind.LATE_START: _Timing(Fraction(1, 12800), (512,), first=17920, b_frames=2),
     Kind.FILM: _Timing(Fraction(1, 24000), (1001,), b_frames=3),
     Kind.ROTATED: _Timing(Fraction(1, 12800), (512,), b_frames=2, turn=90),

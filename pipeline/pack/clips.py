@@ -34,8 +34,10 @@ Result = tuple[PackTask, Sample | InputError]
 def pack_clips(uri: str, tasks: Sequence[PackTask], options: PackOptions) -> Iterator[Result]:
     """Make the samples of some clips of one video; yields them in the order their last frames come.
 
-    Frame i of a clip is the source frame nearest to start_ns + i / frame_rate, the earlier one of two; an anchor's picture is the frame
-    at its pts_ns. A clip that cannot be made comes with the error that says why, and does not keep others from being made.
+    Frame i of a clip is, among the source frames whose time lies in [start_ns, end_ns), the one nearest to start_ns + i / frame_rate, the
+    earlier one of two: a slow source cannot bring in the next shot. When no frame's time lies there, the one on display at start_ns stands
+    for the whole clip. An anchor's picture is the frame at its pts_ns. A clip that cannot be made comes with the error that says why, and
+    does not keep others from being made.
 
     Args:
         uri: the video.
@@ -128,8 +130,7 @@ class _Clip:
 
     def __init__(self, task: PackTask, index: VideoIndex, bucket: Bucket, options: PackOptions) -> None:
         self.task = task
-        instants = frame_instants(task.clip["start_ns"], task.clip["frame_count"], task.clip["frame_rate"])
-        self.times = Counter(index.pts_ns[index.nearest(instants)].tolist())
+        self.times = Counter(index.pts_ns[_positions(task.clip, index)].tolist())
         self.closed = False
         self._bucket = bucket
         self._options = options
@@ -183,6 +184,15 @@ class _Clip:
             seed=self._options.seed,
             sample_hash=self.task.sample_hash,
         )
+
+
+def _positions(clip: Mapping[str, Any], index: VideoIndex) -> NDArray[np.int64]:
+    """(frame_count,) positions in the index of the frames that a clip shows; see pack_clips."""
+    first, end = np.searchsorted(index.pts_ns, (clip["start_ns"], clip["end_ns"]))
+    if first == end:
+        return np.full(clip["frame_count"], max(0, first - 1), np.int64)
+    instants = frame_instants(clip["start_ns"], clip["frame_count"], clip["frame_rate"])
+    return index.nearest(instants).clip(first, end - 1)
 
 
 def _anchor(number: int, anchor: Mapping[str, Any], clip: Mapping[str, Any], bucket: Bucket) -> SampleAnchor:

@@ -1,7 +1,9 @@
 """Rows of the clips and anchors tables for tests, and reading back what was packed."""
 
 import io
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -12,6 +14,7 @@ from PIL import Image
 from pipeline.pack.options import PackOptions
 from pipeline.pack.tasks import PackTask, plan_tasks
 from schemas.tables import ANCHORS, CLIPS
+from tests.barcode import Written
 
 SECOND = 1_000_000_000
 
@@ -66,6 +69,16 @@ def anchor_row(anchor_id: str, pts_ns: int, kind: str = "global", subclass: str 
 
 def planned(clips: Sequence[dict[str, Any]], anchors: Sequence[dict[str, Any]], options: PackOptions) -> list[PackTask]:
     return plan_tasks(CLIPS.from_rows(clips), ANCHORS.from_rows(anchors), options)
+
+
+def shown_numbers(video: Written, start_ns: int, end_ns: int, frame_count: int, frame_rate: float) -> list[int]:
+    """The numbers that a clip must show: of the frames that begin in its half-open span, each time the nearest to the instant, the earlier one
+    of two; where none begins there, the one on display when the span starts. Looked up one by one."""
+    rate = Fraction(frame_rate).limit_denominator(1001)
+    begun = [k for k, pts_ns in enumerate(video.pts_ns) if pts_ns < end_ns]
+    inside = [k for k in begun if video.pts_ns[k] >= start_ns] or (begun[-1:] or [0])
+    instants = [start_ns + math.floor(i * SECOND / rate + Fraction(1, 2)) for i in range(frame_count)]
+    return [video.numbers[min(inside, key=lambda k, instant=instant: (abs(video.pts_ns[k] - instant), k))] for instant in instants]  # type: ignore[misc]
 
 
 def decode_video(content: bytes) -> list[NDArray[np.uint8]]:

@@ -20,7 +20,7 @@ from pipeline.video.pyav_decoder import PyAVDecoder
 from schemas.sample import Sample, build_sample, parse_sample
 from schemas.vocabulary import FailureKind
 from tests.barcode import Kind, Written, read_number, read_time, write_video
-from tests.pipeline.pack.rows import SECOND, anchor_row, clip_row, decode_picture, decode_video, planned
+from tests.pipeline.pack.rows import SECOND, anchor_row, clip_row, decode_picture, decode_video, planned, shown_numbers
 
 FAST = PackOptions(preset="ultrafast")
 
@@ -40,7 +40,7 @@ def samples_of(results: dict[str, Sample | InputError]) -> dict[str, Sample]:
     return {key: result for key, result in results.items() if isinstance(result, Sample)}
 
 
-def test_overlapping_clips_show_the_nearest_frames(video: Written) -> None:
+def test_overlapping_clips_show_the_nearest_frames_of_their_spans(video: Written) -> None:
     clips = [
         clip_row("a", 0, 17),
         clip_row("b", 123_456_789, 33),
@@ -51,8 +51,38 @@ def test_overlapping_clips_show_the_nearest_frames(video: Written) -> None:
     made = samples_of(make(video, clips, []))
     assert set(made) == set("abcde")
     for clip in clips:
-        wanted = [video.number_at(clip["start_ns"] + round(i * SECOND / clip["frame_rate"])) for i in range(clip["frame_count"])]
-        assert [read_number(frame) for frame in decode_video(made[clip["clip_id"]].video)] == wanted
+        assert numbers_in(made[clip["clip_id"]]) == wanted_numbers(video, clip)
+
+
+def test_a_slow_source_does_not_bring_in_the_next_shot(tmp_path: Path) -> None:
+    """At 5 frames per second the last instant of a clip that ends with its shot is nearer to the next shot's first frame than to its own last."""
+    video = write_video(tmp_path / "video.mp4", Kind.SLOW, frames=75)
+    cut = 50
+    assert video.pts_ns[cut] == 10 * SECOND
+    before = clip_row("before", 10 * SECOND - 33 * SECOND // 16, 33)
+    after = clip_row("after", 10 * SECOND, 33)
+    made = samples_of(make(video, [before, after], []))
+    shown = numbers_in(made["before"])
+    assert video.number_at(10 * SECOND - SECOND // 16) == cut, "otherwise this would test nothing"
+    assert (sorted(set(shown)), shown[-1]) == (list(range(40, cut)), cut - 1)
+    assert sorted(set(numbers_in(made["after"]))) == list(range(cut, 61))
+
+
+@pytest.mark.parametrize("kind", [Kind.SLOW, Kind.VARIABLE])
+def test_clips_that_end_with_any_frame_stay_within_it(tmp_path: Path, kind: Kind) -> None:
+    video = write_video(tmp_path / "video.mp4", kind, frames=50)
+    spans = {f"c{cut}": (video.pts_ns[cut - 1] + 1_000_000 * (cut % 2), video.pts_ns[cut]) for cut in range(20, 36)}
+    clips = [clip_row(name, start_ns, 5, 4 * SECOND / (end_ns - start_ns), end_ns=end_ns) for name, (start_ns, end_ns) in spans.items()]
+    made = samples_of(make(video, clips, []))
+    assert {name: set(numbers_in(sample)) for name, sample in made.items()} == {name: {int(name[1:]) - 1} for name in spans}
+
+
+def numbers_in(sample: Sample) -> list[int]:
+    return [read_number(frame) for frame in decode_video(sample.video)]
+
+
+def wanted_numbers(video: Written, clip: dict[str, Any]) -> list[int]:
+    return shown_numbers(video, clip["start_ns"], clip["end_ns"], clip["frame_count"], clip["frame_rate"])
 
 
 def test_anchors_are_the_frames_at_their_times_at_the_clips_size(video: Written) -> None:
@@ -145,7 +175,7 @@ def test_damage_costs_only_the_clips_that_show_it(tmp_path: Path) -> None:
     for clip in clips:
         result = results[clip["clip_id"]]
         if isinstance(result, Sample):
-            assert read_number(decode_video(result.video)[0]) == video.number_at(clip["start_ns"])
+            assert numbers_in(result) == wanted_numbers(video, clip)
 
 
 def test_an_anchor_that_cannot_be_read_fails_the_clips_that_need_it(video: Written) -> None:
