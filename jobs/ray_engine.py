@@ -8,6 +8,8 @@ import logging
 import math
 import os
 import signal
+import socket
+import sys
 import threading
 import time
 from collections import deque
@@ -16,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayError
@@ -41,6 +44,9 @@ LOOK_AGAIN_SECONDS = 10.0
 """How often the number of the cluster's CPUs is looked at."""
 
 CLOSE_SECONDS = 10.0
+
+REACH_SECONDS = 10.0
+"""How long the machine at a cluster's address may take to answer; Ray itself tries for minutes before it gives up."""
 
 
 class _Actor:
@@ -94,33 +100,63 @@ def run_on_ray(work: Work[U, R], units: Iterable[U], options: EngineOptions) -> 
 
 
 def connect(options: EngineOptions) -> None:
-    """Connect to the cluster whose address is known, or start one on this machine that ends with this process."""
+    """Connect to the cluster whose address is known, or start one on this machine that ends with this process.
+
+    Raises:
+        SetupError: nothing answers at the address, or what answers is no cluster that this process can join.
+    """
     if ray.is_initialized():
         return
     address = options.address or os.environ.get("RAY_ADDRESS")
     with _own_signals():
-        _connect(address, options)
+        if address is None:
+            _start(options)
+        else:
+            _join(address)
 
 
-def _connect(address: str | None, options: EngineOptions) -> None:
-    if address is None:
-        for name, value in (ONE_THREAD | QUIET | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}).items():
-            os.environ.setdefault(name, value)
-        cpus = max(os.cpu_count() or 1, math.ceil(options.workers * options.cpus_per_worker))
+def _start(options: EngineOptions) -> None:
+    for name, value in (ONE_THREAD | QUIET | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}).items():
+        os.environ.setdefault(name, value)
+    cpus = max(os.cpu_count() or 1, math.ceil(options.workers * options.cpus_per_worker))
+    try:
         ray.init(
             address="local", num_cpus=cpus, object_store_memory=OBJECT_STORE_BYTES, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
         )
-    else:
+    except Exception as error:  # each part of Ray has its own errors
+        raise SetupError(f"no Ray cluster could be started on this machine ({_first_line(error)}); --engine.engine local does without") from error
+
+
+def _join(address: str) -> None:
+    print(f"connecting to the Ray cluster at {address}", file=sys.stderr, flush=True)
+    remedy = "check --engine.address or RAY_ADDRESS, and that this machine belongs to the cluster (or is named a ray:// address)"
+    try:
+        _reach(address)
         ray.init(address=address, runtime_env=_runtime_environment(), log_to_driver=True, logging_level=logging.WARNING)
+    except Exception as error:  # each part of Ray has its own errors
+        raise SetupError(f"no connection to the Ray cluster at {address} ({_first_line(error)}); {remedy}") from error
+
+
+def _reach(address: str) -> None:
+    """Raise OSError when nothing listens at an address of the form host:port; others, such as ``auto``, are left to Ray."""
+    place = urlsplit(address if "://" in address else f"//{address}")
+    if place.hostname and place.port:
+        socket.create_connection((place.hostname, place.port), REACH_SECONDS).close()
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
     """Keep what this process does on SIGTERM: Ray would print a stack trace and abort."""
     before = signal.getsignal(signal.SIGTERM)
-    yield
-    if before is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def disconnect() -> None:
@@ -224,7 +260,7 @@ class _Crew(Generic[U, R]):
         self._idle.append(worker)
 
     def _died(self, current: _Try[U] | None, error: RayError, seconds: float) -> Iterator[Outcome[U, R]]:
-        what = str(error).strip().splitlines()[0]
+        what = _first_line(error)
         if current is None:
             self._setup_deaths += 1
             if self._setup_deaths >= self._options.attempts:

@@ -22,7 +22,6 @@ def words(folder: Path) -> list[str]:
 def test_every_unit_has_one_outcome(options: EngineOptions) -> None:
     outcomes = list(run_units(Square(), range(50), options))
     assert sorted((outcome.unit, outcome.result, outcome.attempts) for outcome in outcomes) == [(unit, unit * unit, 1) for unit in range(50)]
-    assert all(outcome.seconds < 1 for outcome in outcomes)
 
 
 @BOTH

@@ -44,10 +44,21 @@ class Square:
                 ctypes.PyDLL(None).sleep(1000)  # holds the interpreter lock, as a decoder's deadlock does
             case "slow":
                 time.sleep(1.0)
+            case "meet":
+                return self._meet()
         return -1
 
     def close(self) -> None:
         self._note("close")
+
+    def _meet(self) -> int:
+        """The number of processes that had begun a unit of this word before this one ended: waits for a second one."""
+        deadline = time.monotonic() + 60
+        while True:
+            begun = {path.name.split("-")[2] for path in Path(self.folder).glob("unit-meet-*")}
+            if len(begun) > 1 or time.monotonic() > deadline:
+                return len(begun)
+            time.sleep(0.01)
 
     def _note(self, word: str) -> None:
         if self.folder:
