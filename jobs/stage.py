@@ -37,8 +37,8 @@ class UnitResult:
     models: dict[str, str] = field(default_factory=dict)
 
 
-FEW = 8
-"""Light units that are done sooner in this process than workers of its own start."""
+FEW = 200
+"""Light units that are done sooner in this process than a cluster of its own starts, which takes some ten seconds."""
 
 UnitOf = TypeVar("UnitOf", bound=Unit)
 ResultOf = TypeVar("ResultOf", bound=UnitResult)
@@ -114,7 +114,7 @@ def run_stage(
         log: gets a row for each unit that fails, and loses the row of each that succeeds.
         on_result: is given what each unit gave.
         on_failure: takes back what a failed unit may have written.
-        light: units take less time than a worker takes to start: a few of them are done here unless there is a cluster.
+        light: units take a fraction of a second: up to FEW of them are done here, unless a cluster was asked for or is there.
 
     Raises:
         SetupError: the work cannot start.

@@ -4,9 +4,10 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
-from jobs import parts
+from jobs import parts, stage
 from jobs.engine import EngineOptions
 from jobs.failure_log import FailureLog
 from jobs.progress import Progress
@@ -69,3 +70,18 @@ def test_no_units_show_nothing(tmp_path: Path) -> None:
     job = Job(str(tmp_path), EngineOptions(engine="local"), Progress(Console(file=stream)))
     assert run_stage(job, Stage.OBSERVE, Count(), [], FailureLog(job.out, Stage.OBSERVE)).done == 0
     assert stream.getvalue() == ""
+
+
+def test_light_units_start_no_cluster_unless_there_are_many_or_one_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[str] = []
+
+    def remember(_work: object, _units: object, options: EngineOptions) -> list[object]:
+        chosen.append(options.engine)
+        return []
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(stage, "run_units", remember)
+    for engine, units in ((EngineOptions(), stage.FEW), (EngineOptions(), stage.FEW + 1), (EngineOptions(engine="ray"), 2), (EngineOptions(address="auto"), 2)):
+        job = Job(str(tmp_path), engine, Progress(Console(file=io.StringIO())))
+        run_stage(job, Stage.SELECT, Count(), FILMS[:1] * units, FailureLog(job.out, Stage.SELECT), light=True)
+    assert chosen == ["local", "auto", "ray", "auto"]
