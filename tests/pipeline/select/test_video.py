@@ -1,6 +1,5 @@
 """The whole of select on drawn people, with the real classifiers of views and expressions."""
 
-import time
 from typing import Any
 
 import numpy as np
@@ -123,7 +122,7 @@ def test_rows_of_another_video_or_of_unknown_shots_are_errors() -> None:
         select_video(VIDEO, SHOTS.empty(), video.observations_table)
 
 
-def test_an_hour_of_two_people_takes_seconds() -> None:
+def test_an_hour_of_five_people() -> None:
     video = DrawnVideo()
     for number in range(120):
         shot = video.shot(number * 30, number * 30 + 30)
@@ -131,9 +130,7 @@ def test_an_hour_of_two_people_takes_seconds() -> None:
         video.appear(shot, 3 + number % 2, yaw=turning)
     shots, observations = video.shots_table, video.observations_table
     assert len(observations) == 28_800
-    start = time.perf_counter()
     selection = select_video(VIDEO, shots, observations)
-    assert time.perf_counter() - start < 10, "some two seconds on an idle core"
     assert len(selection.characters) == 5
 
 
