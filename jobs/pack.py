@@ -114,9 +114,10 @@ def pack(job: Job, options: PackOptions) -> StageSummary:
     log = FailureLog(job.out, Stage.PACK, ledger.config_hash(Stage.PACK, asdict(options)))
     log.clear_where(lambda source, _: source not in wanted)
     pieces = _stage_missing(job, shards, options, missing, log, summary)
-    rows = _update_shards(job, shards, options, present, wanted, pieces, summary)
+    first = shard_files.next_number(shards)
+    rows = _update_shards(job, shards, options, present, wanted, pieces, first, summary)
     if not intact or rows != present:
-        shard_files.write_shard_index(shards, rows)
+        shard_files.write_shard_index(shards, rows, first + summary.counts["shards written"])
     summary.counts["shards removed"] = shard_files.tidy(shards, {row["shard"] for row in rows})
     summary.skipped = len(wanted) - summary.done - summary.failed
     summary.wall_seconds = time.monotonic() - started
@@ -131,15 +132,13 @@ def _accepted(out: str, video_id: str) -> tuple[pa.Table, pa.Table]:
 
 def _present(shards: str) -> tuple[list[Row], bool]:
     """The index's rows of the shards that are there in full, and whether that is all it has. Shards of another release's index are packed anew."""
-    uri = storage.join(shards, shard_files.INDEX)
     try:
         rows = shard_files.read_shard_index(shards)
     except TableVersionError:
-        storage.remove(uri)
         return [], False
     whole = {shard for shard, size in shard_files.shard_sizes(rows).items() if _size(storage.join(shards, shard)) == size}
     present = [row for row in rows if row["shard"] in whole]
-    return present, len(present) == len(rows) and storage.exists(uri)
+    return present, len(present) == len(rows) and storage.exists(storage.join(shards, shard_files.INDEX))
 
 
 def _size(uri: str) -> int | None:
@@ -221,14 +220,25 @@ def _stage_missing(job: Job, shards: str, options: PackOptions, missing: Sequenc
 
 
 def _update_shards(
-    job: Job, shards: str, options: PackOptions, present: Sequence[Row], wanted: dict[str, str], pieces: Sequence[Piece], summary: StageSummary
+    job: Job, shards: str, options: PackOptions, present: Sequence[Row], wanted: dict[str, str], pieces: Sequence[Piece], first: int, summary: StageSummary
 ) -> list[Row]:
-    """Keep the shards without a stale sample; put what is new, and what is still wanted of the others, into new ones. Gives the index's rows."""
+    """Keep the shards without a stale sample; put what is new, and what is still wanted of the others, into new ones.
+
+    Args:
+        job, shards, options: see pack.
+        present: the index's rows of the shards that are there.
+        wanted: sample_hash of every clip that belongs into shards.
+        pieces: what is new.
+        first: number of the first new shard.
+        summary: what was done is counted there.
+
+    Returns:
+        The new index's rows.
+    """
     started = time.monotonic()
     stale = {row["shard"] for row in present if wanted.get(row["key"]) != row["sample_hash"]}
     kept = [row for row in present if row["shard"] not in stale]
     rescued = [Piece(row, storage.join(shards, row["shard"])) for row in present if row["shard"] in stale and wanted.get(row["key"]) == row["sample_hash"]]
-    first = 1 + max((shard_files.shard_number(row["shard"]) for row in present), default=-1)
     plans, rows = shard_files.fill([*pieces, *rescued], first, options.shard_bytes, options.seed)
     for outcome in run_units(ShardWork(shards), plans, job.engine):
         if outcome.error is not None:

@@ -2,8 +2,9 @@
 
 Nothing here depends on the order in which workers finish. The order of the samples is drawn with the seed, so that a shard mixes videos;
 shards are filled one after another. Shards that hold nothing stale stay as they are, byte for byte; of the others the samples that are
-still wanted are packed again with the new ones, into shards with numbers that were never used. The index is written last: until then
-readers see the old shards.
+still wanted are packed again with the new ones, into shards with numbers that no index has ever named: a reader who holds an older index
+never finds other bytes under a name that it knows. For that the index keeps the next free number. It is written last: until then readers
+see the old shards.
 """
 
 import hashlib
@@ -14,17 +15,20 @@ from io import BytesIO
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.failures import InputError
 from pipeline.pack.tar import END, Layout, layout, read_piece, write_piece
 from schemas.sample import Sample, SampleError, SampleMetadata, build_sample
-from schemas.tables import SHARD_INDEX, read_table, write_table
+from schemas.tables import SHARD_INDEX, read_table
 from schemas.vocabulary import AnchorKind, FailureKind
 
 FOLDER = "shards"
 STAGING = ".staging"
 INDEX = "index.parquet"
+NEXT_NUMBER = b"gloria.next_shard"
+"""Key in the index's parquet metadata: the first number that no index here has named."""
 COPY_BYTES = 1 << 20
 
 Row = dict[str, Any]
@@ -166,10 +170,28 @@ def read_shard_index(shards: str) -> list[Row]:
     return rows
 
 
-def write_shard_index(shards: str, rows: Sequence[Row]) -> pa.Table:
-    """Write the index; gives it as a table."""
+def next_number(shards: str) -> int:
+    """The first number that no index of this folder has named, whichever release wrote it; 0 when there is no index."""
+    uri = storage.join(shards, INDEX)
+    if not storage.exists(uri):
+        return 0
+    index = pq.ParquetFile(BytesIO(storage.read_bytes(uri)))
+    if (noted := (index.schema_arrow.metadata or {}).get(NEXT_NUMBER)) is not None:
+        return int(noted)
+    return 1 + max((shard_number(name) for name in index.read(["shard"])["shard"].to_pylist()), default=-1)
+
+
+def write_shard_index(shards: str, rows: Sequence[Row], number: int) -> pa.Table:
+    """Write the index; gives it as a table.
+
+    Args:
+        shards: folder of the shards.
+        rows: one for each sample.
+        number: what ``next_number`` is to say from now on.
+    """
     table = SHARD_INDEX.from_rows(rows)
-    storage.write_atomic(storage.join(shards, INDEX), lambda file: write_table(SHARD_INDEX, table, file))
+    noted = table.replace_schema_metadata(SHARD_INDEX.schema.metadata | {NEXT_NUMBER: str(number).encode()})
+    storage.write_atomic(storage.join(shards, INDEX), lambda file: pq.write_table(noted, file, compression="zstd"))
     return table
 
 

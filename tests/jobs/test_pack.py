@@ -133,6 +133,29 @@ def test_only_stale_samples_are_made_again(out: Path, videos: dict[str, Written]
     assert check(job_at(out)) == []
 
 
+@pytest.mark.parametrize("emptied", [True, False])
+def test_no_name_ever_stands_for_other_bytes(out: Path, videos: dict[str, Written], emptied: bool) -> None:
+    """The last shards go stale; what comes next, in the same run or after one that leaves no shard, has other names."""
+    pack(job_at(out), FAST)
+    known = {path.name for path in (out / "shards").glob("*.tar")}
+    changed = [clip | {"caption": "she smiles"} for clip in some_clips("two")]
+    if emptied:
+        for name in ("one", "two"):
+            add_video(out, videos[name].path, [clip | {"status": "rejected"} for clip in some_clips(name)], [])
+        assert pack(job_at(out), FAST).counts["shards removed"] == len(known)
+        assert shard_files.read_shard_index(str(out / "shards")) == []
+        changed = some_clips("two")
+    add_video(out, videos["two"].path, changed, some_anchors("two", [0]))
+    before = files(out / "shards")
+    assert pack(job_at(out), FAST).done == 3
+    after = files(out / "shards")
+    written = {name for name in after if name.endswith(".tar") and name not in before}
+    assert written
+    assert not written & known
+    assert all(after[name] == before[name] for name in after if name in before and name != "index.parquet")
+    assert check(job_at(out)) == []
+
+
 def test_a_lost_shard_is_made_again(out: Path) -> None:
     pack(job_at(out), FAST)
     before = streamed(out)
@@ -159,8 +182,10 @@ def test_an_index_of_another_release_is_packed_anew(out: Path, monkeypatch: pyte
     with monkeypatch.context() as other:
         other.setattr(shard_files, "SHARD_INDEX", replace(SHARD_INDEX, version=SHARD_INDEX.version + 1))
         pack(job_at(out), FAST)
+    names = {path.name for path in (out / "shards").glob("*.tar")}
     assert any("upgrade gloria-anchors" in problem for problem in check(job_at(out)))
     assert pack(job_at(out), FAST).done == 6
+    assert not names & {path.name for path in (out / "shards").iterdir()}, "numbers are never used twice"
     assert check(job_at(out)) == []
 
 

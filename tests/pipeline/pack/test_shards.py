@@ -8,9 +8,10 @@ import pytest
 
 from pipeline.failures import InputError
 from pipeline.pack import shards as shard_files
-from pipeline.pack.shards import Piece, fill, find_staged, read_shard_index, shard_sizes, stage, staged_uri, tidy, write_shard, write_shard_index
+from pipeline.pack.shards import Piece, fill, find_staged, next_number, read_shard_index, shard_sizes, stage, staged_uri, tidy, write_shard, write_shard_index
 from pipeline.pack.tar import END, write_piece
 from schemas.sample import parse_sample
+from schemas.tables import SHARD_INDEX, write_table
 from tests.pipeline.pack.made_samples import made_sample
 
 
@@ -62,7 +63,7 @@ def test_a_shard_is_its_samples_and_the_index_points_into_it(tmp_path: Path) -> 
     assert len(plans) > 1
     sizes = {plan.name: write_shard(shards, plan) for plan in plans}
     assert shard_sizes(rows) == sizes == {plan.name: (tmp_path / plan.name).stat().st_size for plan in plans}
-    write_shard_index(shards, rows)
+    write_shard_index(shards, rows, len(plans))
     index = read_shard_index(shards)
     assert index == sorted(rows, key=lambda row: (row["shard"], row["offset"]))
     for row in index:
@@ -132,3 +133,19 @@ def test_numbers_and_names() -> None:
 
 def test_no_index_is_an_empty_one(tmp_path: Path) -> None:
     assert read_shard_index(str(tmp_path)) == []
+    assert next_number(str(tmp_path)) == 0
+
+
+def test_the_index_remembers_the_next_number_when_its_shards_are_gone(tmp_path: Path) -> None:
+    shards = str(tmp_path)
+    table = write_shard_index(shards, [], 7)
+    assert next_number(shards) == 7
+    assert read_shard_index(shards) == table.to_pylist() == []
+
+
+def test_an_index_without_a_note_goes_on_after_its_shards(tmp_path: Path) -> None:
+    shards = str(tmp_path)
+    _, rows = fill([stage(shards, made_sample("a"))], 4, 10**6, seed=0)
+    with (tmp_path / "index.parquet").open("wb") as file:
+        write_table(SHARD_INDEX, SHARD_INDEX.from_rows(rows), file)
+    assert next_number(shards) == 5
