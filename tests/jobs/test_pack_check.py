@@ -15,7 +15,7 @@ from jobs.stage import Job
 from pipeline.pack.options import PackOptions
 from schemas.tables import CLIPS
 from tests.barcode import Kind, write_video
-from tests.jobs.pack_root import add_video, job_at, some_clips
+from tests.jobs.pack_root import add_video, files, job_at, some_clips
 
 
 @pytest.fixture
@@ -58,3 +58,16 @@ def test_an_index_that_is_none_is_named(out: Path) -> None:
     pack(job_at(out), PackOptions(preset="ultrafast"))
     (out / "shards" / "index.parquet").write_bytes(next((out / "clips").iterdir()).read_bytes())
     assert "is not the table 'shards' but 'clips'" in check(job_at(out))[0]
+
+
+def test_checking_changes_nothing(out: Path) -> None:
+    """What lies in the shards' folder may be another job's, which is still packing."""
+    pack(job_at(out), PackOptions(preset="ultrafast"))
+    foreign = [out / "shards" / name for name in (".staging/b-0123.tar", ".shard-000001.tar.0123.gloria-partial", "shard-000009.tar")]
+    for path in foreign:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+    before = files(out)
+    assert check(job_at(out)) == ["shard-000009.tar: is not in the index"]
+    assert files(out) == before
+    assert len([name for name in before if name.startswith("shards/")]) == 5
