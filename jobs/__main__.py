@@ -2,6 +2,9 @@
 
 Exit codes: 0 all well (single inputs may have failed: they are in the failures table), 1 nothing could be done, or a check failed,
 2 wrong usage, 130 stopped by a signal.
+
+Every command explains its options: ``python -m jobs run --help``. Options can also stand in a YAML file that is named by
+``--config options.yaml``; those on the command line win.
 """
 
 import logging
@@ -22,6 +25,8 @@ from pipeline.failures import InputError
 
 MINIMUM_WIDTH = 150
 """Characters; a log or a narrow window would fold the table of assets into ribbons."""
+
+PROGRAM = "python -m jobs"
 
 USAGE, NOTHING_DONE, STOPPED = 2, 1, 130
 
@@ -55,9 +60,9 @@ def parse(arguments: Sequence[str]) -> Command:
         SystemExit: 2 for a wrong usage, 0 after ``--help``.
     """
     name, *rest = [*arguments] or [""]
-    if name in COMMANDS:
-        arguments = [name, *with_yaml(COMMANDS[name], rest)]
-    return tyro.cli(Command, prog="python -m jobs", description=__doc__, args=list(arguments))
+    if name not in COMMANDS:  # help, or a wrong name
+        return tyro.cli(Command, prog=PROGRAM, description=__doc__, args=list(arguments))
+    return tyro.cli(COMMANDS[name], prog=f"{PROGRAM} {name}", args=with_yaml(COMMANDS[name], rest))
 
 
 def _assets(command: Assets) -> int:

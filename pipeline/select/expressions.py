@@ -25,13 +25,21 @@ class LeastConfidence:
     """
 
     neutral: float = 0.7
+    """probability from which neutral is believed, 0..1"""
     happy: float = 0.6
+    """probability from which happy is believed, 0..1"""
     sad: float = 0.75
+    """probability from which sad is believed, 0..1"""
     angry: float = 0.75
+    """probability from which angry is believed, 0..1"""
     surprise: float = 0.6
+    """probability from which surprise is believed, 0..1"""
     fear: float = 0.85
+    """probability from which fear is believed, 0..1"""
     disgust: float = 0.85
+    """probability from which disgust is believed, 0..1"""
     contempt: float = 0.85
+    """probability from which contempt is believed, 0..1"""
 
 
 @dataclass(frozen=True, slots=True)
