@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 
 from jobs.inputs import Inputs, find_inputs
+from jobs.lease import leased
 from jobs.observe import observe
 from jobs.options import Assets, Command, Observe, Pack, Report, Run, Select
 from jobs.pack import pack
@@ -32,17 +33,22 @@ def execute(command: Command, arguments: Sequence[str]) -> int:
 
     Raises:
         OptionsError: the output root cannot be meant.
+        LeaseError: another job writes into the output root.
         SetupError: a stage cannot start.
         InputError: the output root cannot be written.
     """
     assert not isinstance(command, Assets)
-    progress = Progress()
     out = _output_root(command.out)
-    job = Job(out, command.engine, progress)
+    job = Job(out, command.engine, Progress())
     if isinstance(command, Pack) and command.check:
         return _check(job)
-    storage.remove_leftovers(out)
-    record = RunRecord(out, command, arguments)
+    with leased(out, type(command).__name__.lower()):
+        storage.remove_leftovers(out)
+        return _run(job, command, arguments)
+
+
+def _run(job: Job, command: Run | Observe | Select | Pack | Report, arguments: Sequence[str]) -> int:
+    record = RunRecord(job.out, command, arguments)
     summaries: list[StageSummary] = []
     try:
         summaries.extend(_stages(job, command))
@@ -52,10 +58,10 @@ def execute(command: Command, arguments: Sequence[str]) -> int:
     except BaseException:
         record.finish("failed", summaries, {})
         raise
-    held = totals(out)
+    held = totals(job.out)
     record.finish("finished", summaries, held)
     print_summary(Console(width=max(Console().width, MINIMUM_WIDTH)), summaries, held)
-    return _exit_code(progress, summaries)
+    return _exit_code(job.progress, summaries)
 
 
 def _stages(job: Job, command: Run | Observe | Select | Pack | Report) -> Iterator[StageSummary]:

@@ -153,6 +153,7 @@ def killed(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         os.kill(process.pid, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not list(folder.glob("shards/index.parquet"))
+    assert (folder / ".lease.json").exists()
     run(*arguments)
     return folder
 
@@ -165,19 +166,25 @@ def test_a_killed_job_started_again_on_other_workers_ends_with_the_same(out: Pat
     assert shard_hashes(killed) == shard_hashes(out)
 
 
-def test_a_run_on_workers_that_is_asked_to_stop_says_so(videos: Path, tmp_path: Path) -> None:
+def test_a_run_on_workers_is_alone_on_its_output_and_says_so_when_it_is_asked_to_stop(videos: Path, tmp_path: Path) -> None:
     arguments = ["observe", "--videos", videos / "cry_to_laugh.mp4", "--out", tmp_path / "out", *OBSERVE]
     started = command(*arguments, "--engine.engine", "ray", "--engine.workers", "1")
     with subprocess.Popen(started, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         while not list((tmp_path / "out").glob("units/*.parquet")):
             assert process.poll() is None
             time.sleep(0.02)
+        process.send_signal(signal.SIGSTOP)  # so that it does not end before the other one has looked
+        before = (tmp_path / "out" / "run.json").read_bytes()
+        assert f"is being written by another job: observe, process {process.pid}" in run("select", "--out", tmp_path / "out", *LOCAL, code=1)
+        assert (tmp_path / "out" / "run.json").read_bytes() == before
         process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "what is finished is kept" in said
     assert "Traceback" not in said
     assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "stopped"
+    assert not (tmp_path / "out" / ".lease.json").exists()
 
 
 def test_inputs_that_all_fail_end_with_1(tmp_path: Path) -> None:
