@@ -4,11 +4,11 @@ from dataclasses import asdict, dataclass, field
 
 from jobs import ledger, parts
 from jobs.failure_log import FailureLog
-from jobs.inputs import VIDEO_SUFFIXES, Inputs
+from jobs.inputs import Inputs
 from jobs.ledger import DoneUnit
 from jobs.plan import SegmentUnit, plan_observe
 from jobs.stage import Job, StageSummary, UnitResult, run_stage
-from pipeline.assets import ASSETS
+from jobs.weights import weight_hashes
 from pipeline.failures import InputError
 from pipeline.observe import ObserveOptions, SegmentObservations, observe_segment
 from pipeline.perception.models import PerceptionOptions, load_perception
@@ -17,15 +17,14 @@ from pipeline.video.index import VideoIndex, read_index
 from schemas import tables
 from schemas.vocabulary import FailureKind, Stage
 
-WITHOUT_INFLUENCE = ("threads", "decoder_threads")
-"""Options that change how fast things are and not what is seen."""
+WITHOUT_INFLUENCE = ("threads", "decoder_threads", "insightface_weights", "deepface_weights")
+"""Options that change how fast things are and not what is seen; and the folders of weights, whose content counts."""
 
 
 def observe_config_hash(options: ObserveOptions, perception: PerceptionOptions, segment_minutes: float) -> str:
-    """Hash of everything that decides what is observed, the weights' own hashes included."""
+    """Hash of everything that decides what is observed, the content of the weights included."""
     chosen = {name: value for name, value in (asdict(options) | asdict(perception)).items() if name not in WITHOUT_INFLUENCE}
-    weights = {name: asset.sha256 for name, asset in ASSETS.items() if asset.suffix not in VIDEO_SUFFIXES}
-    return ledger.config_hash(Stage.OBSERVE, {"chosen": chosen, "segment_minutes": segment_minutes, "weights": weights})
+    return ledger.config_hash(Stage.OBSERVE, {"chosen": chosen, "segment_minutes": segment_minutes, "weights": weight_hashes(perception)})
 
 
 @dataclass

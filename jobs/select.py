@@ -6,6 +6,7 @@ from jobs import ledger, parts
 from jobs.failure_log import FailureLog
 from jobs.ledger import DoneUnit
 from jobs.stage import Job, StageSummary, UnitResult, run_stage
+from jobs.weights import calibration_hash
 from pipeline.select.video import SelectOptions, select_video
 from schemas import tables
 from schemas.vocabulary import Stage
@@ -57,13 +58,18 @@ class SelectWork:
         """Nothing to release."""
 
 
+def select_config_hash(options: SelectOptions) -> str:
+    """Hash of everything that decides what is selected, the calibration of expressions included."""
+    return ledger.config_hash(Stage.SELECT, asdict(options) | {"expression_calibration": calibration_hash()})
+
+
 def select(job: Job, options: SelectOptions) -> StageSummary:
     """Select from every wholly observed video that was not selected from with these options and these observations.
 
     Raises:
         SetupError: never in practice; see run_units.
     """
-    config_hash = ledger.config_hash(Stage.SELECT, asdict(options))
+    config_hash = select_config_hash(options)
     observed = {video_id: units for video_id, units in ledger.by_video(ledger.load(job.out, Stage.OBSERVE).values()).items() if ledger.is_whole(units)}
     done = {unit.video_id: unit for unit in ledger.load(job.out, Stage.SELECT).values()}
     for video_id in sorted(set(done) - set(observed)):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import ledger, parts
+from jobs import ledger, parts, weights
 from jobs.engine import SetupError
 from jobs.inputs import find_inputs
 from jobs.observe import ObserveWork, observe, observe_config_hash
@@ -79,7 +79,7 @@ def test_models_that_cannot_be_loaded_end_the_job_with_what_to_do(tmp_path: Path
     assert not (tmp_path / "out" / "failures").exists()
 
 
-def test_the_hash_is_of_what_has_influence() -> None:
+def test_the_hash_is_of_what_has_influence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = observe_config_hash(OPTIONS, MODELS, 10.0)
     assert observe_config_hash(OPTIONS, PerceptionOptions(threads=4), 10.0) == own
     others = [
@@ -88,3 +88,6 @@ def test_the_hash_is_of_what_has_influence() -> None:
         observe_config_hash(OPTIONS, MODELS, 5.0),
     ]
     assert len({own, *others}) == 4
+    monkeypatch.setattr(weights, "CALIBRATION", tmp_path / "calibration.json")
+    weights.CALIBRATION.write_text("another")
+    assert observe_config_hash(OPTIONS, MODELS, 10.0) not in {own, *others}

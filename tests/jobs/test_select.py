@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import ledger, parts
+from jobs import ledger, parts, weights
 from jobs.select import select
 from pipeline.select.video import SelectOptions
 from schemas.tables import ANCHORS, CHARACTERS, CLIPS, FAILURES, OBSERVATIONS, TRACKS
@@ -49,6 +49,14 @@ def test_it_is_done_once_and_again_with_other_options_or_observations(out: Path,
     assert parts.read_part(str(out), ANCHORS, VIDEO, ["reason"])["reason"].to_pylist().count("face_too_small") > 0
     write_observed(out, film, two_people(), config="c1")
     assert select(job, stricter).done == 1
+
+
+def test_it_is_done_again_with_another_calibration(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    select(quiet_job(out), OPTIONS)
+    other = tmp_path / "calibration.json"
+    other.write_bytes(weights.CALIBRATION.read_bytes() + b"\n")
+    monkeypatch.setattr(weights, "CALIBRATION", other)
+    assert select(quiet_job(out), OPTIONS).done == 1
 
 
 def test_a_video_that_is_not_wholly_observed_waits(out: Path) -> None:
