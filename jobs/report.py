@@ -6,9 +6,12 @@ Sheets are made anew when what was selected changes; figures and page when any v
 
 import json
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs import ledger, parts
 from jobs.failure_log import FailureLog
@@ -21,7 +24,7 @@ from pipeline.report.figures import draw_overview
 from pipeline.report.overview import Overview
 from pipeline.report.page import FIGURES, Card, html_page
 from schemas import tables
-from schemas.vocabulary import Stage
+from schemas.vocabulary import Stage, Status
 
 FOLDER = "report"
 SHEETS = "characters"
@@ -126,6 +129,7 @@ def _write_page(job: Job, options: ReportOptions, segments: dict[str, int]) -> b
     overview, cards = Overview(), []
     for video_id in sorted(segments):
         cards += _add_video(job.out, overview, video_id, segments[video_id])
+    cards.sort(key=lambda card: not card.anchors)  # stable: those without any come last
     figures = draw_overview(overview)
     for name, png in figures.items():
         storage.write_atomic(storage.join(folder, _figure(name)), png)
@@ -140,7 +144,8 @@ def _add_video(out: str, overview: Overview, video_id: str, segments: int) -> li
     tracks, characters, anchors, clips = (parts.read_part(out, table, video_id) for table in parts.VIDEO_TABLES[Stage.SELECT])
     overview.add(shots, tracks, characters, anchors, clips)
     name = storage.file_name(parts.read_part(out, tables.VIDEOS, video_id, ["uri"])["uri"][0].as_py())
-    return [Card(row, name, f"{SHEETS}/{row['character_id']}.png") for row in characters.to_pylist()]
+    has = Counter(anchors.filter(pc.equal(anchors["status"].cast(pa.string()), Status.ACCEPTED))["character_id"].to_pylist())
+    return [Card(row, name, f"{SHEETS}/{row['character_id']}.png", anchors=has[row["character_id"]]) for row in characters.to_pylist()]
 
 
 def _embedded(out: str, cards: list[Card], number: int) -> Iterator[Card]:

@@ -1,4 +1,7 @@
-"""One picture per character: its anchors, bin by bin, and what became of the candidates of the bins that are empty."""
+"""One picture per character: its anchors, bin by bin, and what became of the candidates of the bins that are empty.
+
+Bins that never had a candidate share a line, so that they do not drown the pictures.
+"""
 
 import io
 from collections import Counter
@@ -26,6 +29,8 @@ NARROWEST = 150
 """Width that a cell's caption needs, in pixels."""
 SLIM = 32
 """Height of an empty bin's row."""
+FOOTER = 22
+"""Height of a line below a kind's bins."""
 TOGETHER = 32
 """Characters whose pictures are held at once: one forward pass over the video for each that many."""
 
@@ -106,9 +111,14 @@ def _sheet(character: Row, uri: str, anchors: pa.Table) -> _Sheet:
 
 def draw_sheet(sheet: _Sheet, pictures: dict[str, Image.Image]) -> Image.Image:
     """The sheet as an image; ``pictures`` holds each anchor's picture by anchor_id."""
-    rows = {bin_: _lines(anchors, pictures) for bin_, anchors in sheet.anchors.items()}
-    footers = {kind: spoken_counts(counts) for kind, counts in sheet.unclassified.items()}
-    height = 118 + sum(max(SLIM, len(lines) * (_picture_height(kind) + CAPTION + GAP)) for (kind, _), lines in rows.items()) + 62 * len(AnchorKind) + MARGIN
+    rows = {bin_: _lines(anchors, pictures) for bin_, anchors in sheet.anchors.items() if anchors or sheet.dropped[bin_]}
+    footers = {kind: _footers(sheet, kind) for kind in AnchorKind}
+    height = (
+        118
+        + sum(max(SLIM, len(lines) * (_picture_height(kind) + CAPTION + GAP)) for (kind, _), lines in rows.items())
+        + FOOTER * sum(map(len, footers.values()))
+    )
+    height += 38 * len(AnchorKind) + MARGIN
     image = Image.new("RGB", (WIDTH, height), PAPER)
     draw = ImageDraw.Draw(image)
     y = _header(draw, sheet)
@@ -117,10 +127,19 @@ def draw_sheet(sheet: _Sheet, pictures: dict[str, Image.Image]) -> Image.Image:
         for (own_kind, subclass), lines in rows.items():
             if own_kind == kind:
                 y = _bin(image, draw, kind, subclass, lines, sheet.dropped[kind, subclass], pictures, y)
-        if footers[kind]:
-            draw.text((MARGIN + LABELS, y + 2), _fit(f"no class: {footers[kind]}", 12, WIDTH - 2 * MARGIN - LABELS), FAINT, font(12))
-            y += 22
+        for footer in footers[kind]:
+            draw.text((MARGIN + LABELS, y + 2), _fit(footer, 12, WIDTH - 2 * MARGIN - LABELS), FAINT, font(12))
+            y += FOOTER
     return image.crop((0, 0, WIDTH, y + MARGIN // 2))
+
+
+def _footers(sheet: _Sheet, kind: AnchorKind) -> list[str]:
+    """What is said below a kind's bins: candidates that are in no bin, bins that have no candidates."""
+    unclassified = spoken_counts(sheet.unclassified[kind])
+    none = [
+        subclass or "scene" for (own_kind, subclass), anchors in sheet.anchors.items() if own_kind == kind and not (anchors or sheet.dropped[kind, subclass])
+    ]
+    return [text for text in (unclassified and f"no class: {unclassified}", none and f"none: {', '.join(none)}") if text]
 
 
 def _picture_height(kind: AnchorKind) -> int:
@@ -175,8 +194,7 @@ def _bin(
     if not lines:
         draw.rounded_rectangle((left, y + 2, WIDTH - MARGIN, y + SLIM - 4), 4, EMPTY)
         draw.text((MARGIN, y + 7), subclass or "scene", FAINT, font(15))
-        why = spoken_counts(dropped) or "no candidates"
-        draw.text((left + 10, y + 8), _fit(why, 12, WIDTH - MARGIN - left - 20), FAINT, font(12))
+        draw.text((left + 10, y + 8), _fit(spoken_counts(dropped), 12, WIDTH - MARGIN - left - 20), FAINT, font(12))
         return y + SLIM
     draw.text((MARGIN, y + 4), subclass or "scene", INK, font(15, bold=True))
     draw.text((MARGIN, y + 26), _plural(sum(len(line) for line in lines), "anchor"), FAINT, font(12))

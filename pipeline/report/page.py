@@ -52,12 +52,14 @@ class Card:
         video_name: shown beside it, and found by the search.
         link: the contact sheet's address as seen from the page, such as ``characters/ID.png``.
         sheet: the contact sheet's PNG bytes to show it inside the page; None to link it only.
+        anchors: how many it has.
     """
 
     character: Mapping[str, Any]
     video_name: str
     link: str
     sheet: bytes | None = None
+    anchors: int = 0
 
 
 def html_page(title: str, overview: Overview, figures: Mapping[str, bytes], cards: Iterable[Card]) -> str:
@@ -107,7 +109,8 @@ def _table(name: str, counts: Counter[str]) -> str:
 
 def _card(card: Card) -> str:
     row = card.character
-    facts = f"{row['seconds_visible']:.1f} s visible · {row['shots']} shots · " + (
+    number = f"{card.anchors} anchor{'' if card.anchors == 1 else 's'}" if card.anchors else "no anchors"
+    facts = f"{number} · {row['seconds_visible']:.1f} s visible · {row['shots']} shots · " + (
         "known by its track alone" if row["purity"] is None else f"purity {row['purity']:.2f}"
     )
     link = html.escape(card.link, quote=True)

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 from PIL import Image
 
@@ -12,7 +13,7 @@ from jobs.report import report
 from jobs.select import select
 from pipeline.report import ReportOptions
 from pipeline.select.video import SelectOptions
-from schemas.tables import CHARACTERS, FAILURES
+from schemas.tables import ANCHORS, CHARACTERS, FAILURES
 from schemas.vocabulary import Stage
 from tests.jobs.drawn_root import quiet_job, two_people, write_film, write_observed
 from tests.pipeline.drawn_observations import VIDEO
@@ -50,6 +51,16 @@ def test_every_character_has_a_sheet_and_is_on_the_page(out: Path) -> None:
     assert not re.search(r'src="(?!data:)', page)  # self-contained
     for picture in (out / "report").rglob("*.png"):
         Image.open(picture).verify()
+
+
+def test_characters_without_anchors_come_last_on_the_page(out: Path) -> None:
+    anchors = parts.read_part(str(out), ANCHORS, VIDEO)
+    first, second = sorted(parts.read_part(str(out), CHARACTERS, VIDEO)["character_id"].to_pylist())
+    parts.write_part(str(out), ANCHORS, VIDEO, anchors.filter(pc.equal(anchors["character_id"], second)))
+    report(quiet_job(out), OPTIONS)
+    shown = re.findall(r"</a><b>(.*?)</b>.*?(no anchors|\d+ anchors?) ·", (out / "report" / "index.html").read_text())
+    assert [name for name, _ in shown] == [second, first]
+    assert shown[1][1] == "no anchors" != shown[0][1]
 
 
 def test_nothing_is_drawn_again_when_nothing_changed(out: Path) -> None:

@@ -1,6 +1,7 @@
 import io
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from pipeline.report import contact_sheet
 from pipeline.report.contact_sheet import GAP, LABELS, MARGIN, SCENE, contact_sheets, spoken_counts
 from pipeline.video.index import VideoError
 from schemas.tables import ANCHORS, CHARACTERS
+from schemas.vocabulary import Expression
 from tests.barcode import Kind, Written, read_number, write_video
 from tests.pipeline.report.drawn_tables import ANNA, BEN, anchor, anchors, character, characters
 
@@ -61,7 +63,7 @@ def test_characters_beyond_a_group_are_read_in_another_pass(video: Written, monk
 
 def test_what_is_written(video: Written, texts: list[str]) -> None:
     list(contact_sheets(str(video.path), characters(), anchors((1_000_000_000, 1_500_000_000, 2_000_000_000))))
-    assert {ANNA, BEN, "clip.mp4", "front", "contempt", "00:01.500", "yaw -70°  score 0.50", "p 0.90  score 0.50"} <= set(texts)
+    assert {ANNA, BEN, "clip.mp4", "front", "none: right, back", "00:01.500", "yaw -70°  score 0.50", "p 0.90  score 0.50"} <= set(texts)
     assert any("purity 0.97" in text and "2.0 s visible" in text and "1 shot " in text for text in texts)
     assert texts.count("1 blurred") == 1, "the empty bin of happy says why it is empty"
     assert "no class: 1 ambiguous angle" in texts
@@ -73,7 +75,22 @@ def test_a_character_without_anchors_still_has_a_sheet(video: Written, texts: li
     )
     assert Image.open(io.BytesIO(png)).size[0] == contact_sheet.WIDTH
     assert "1 cut off" in texts
-    assert texts.count("no candidates") == 12
+    assert "none: scene" in texts
+    assert "none: front, left, right" in texts
+    assert f"none: {', '.join(Expression.words())}" in texts
+
+
+def test_bins_without_candidates_take_one_line(video: Written, texts: list[str]) -> None:
+    def height(*rows: dict[str, Any]) -> int:
+        ((_, png),) = contact_sheets(str(video.path), CHARACTERS.from_rows([character(ANNA)]), ANCHORS.from_rows(rows))
+        return Image.open(io.BytesIO(png)).size[1]
+
+    one = anchor(video.pts_ns[0], "viewpoint", "front")
+    few = height(one)
+    assert "none: left, right, back" in texts
+    others = [anchor(video.pts_ns[number], "viewpoint", word, "blurred") for number, word in enumerate(("left", "right"), 1)]
+    assert height(one, *others) - few == len(others) * contact_sheet.SLIM
+    assert "none: back" in texts
 
 
 def test_many_anchors_break_into_lines(video: Written) -> None:

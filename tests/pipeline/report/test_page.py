@@ -61,6 +61,11 @@ def test_sheets_are_shown_as_they_are() -> None:
     assert max(green, blue) < 15
 
 
+def test_a_character_says_how_many_anchors_it_has() -> None:
+    text = page([Card(character(ANNA), "walk.mp4", "a.png", anchors=number) for number in (0, 1, 2)])
+    assert re.findall(r"(no anchors|1 anchor|2 anchors) ·", text) == ["no anchors", "1 anchor", "2 anchors"]
+
+
 def test_tags_are_closed() -> None:
     parser = Nesting()
     parser.feed(page([Card(character(ANNA), "walk.mp4", "a.png", sheet("red")), Card(character(BEN), "talk.mp4", "b.png")]))
