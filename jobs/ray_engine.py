@@ -109,10 +109,7 @@ def connect(options: EngineOptions) -> None:
         return
     address = options.address or os.environ.get("RAY_ADDRESS")
     with _own_signals():
-        if address is None:
-            _start(options)
-        else:
-            _join(address)
+        _join(address) if address else _start(options)
 
 
 def _start(options: EngineOptions) -> None:
