@@ -103,5 +103,6 @@ def observe(job: Job, inputs: Inputs, options: ObserveOptions, perception: Perce
     summary = run_stage(
         job, Stage.OBSERVE, work, units, log, on_failure=lambda unit: ledger.retract(job.out, Stage.OBSERVE, unit.video_id, unit.segment.number)
     )
+    summary.config_hash = config_hash
     summary.skipped = skipped
     return [planning, summary]

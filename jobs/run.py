@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
+from jobs import ledger
 from jobs.inputs import Inputs, find_inputs
 from jobs.lease import leased
 from jobs.observe import observe
@@ -13,10 +14,10 @@ from jobs.pack import pack
 from jobs.pack_check import check
 from jobs.progress import Progress
 from jobs.report import report
-from jobs.run_record import RunRecord
+from jobs.run_record import PRODUCTS, RunRecord
 from jobs.select import select
 from jobs.stage import Job, StageSummary
-from jobs.summary import print_summary, totals
+from jobs.summary import print_summary, selection_hash, totals
 from jobs.yaml_options import OptionsError
 from pipeline import storage
 from schemas.vocabulary import Stage
@@ -50,30 +51,42 @@ def execute(command: Command, arguments: Sequence[str]) -> int:
 def _run(job: Job, command: Run | Observe | Select | Pack | Report, arguments: Sequence[str]) -> int:
     record = RunRecord(job.out, command, arguments)
     summaries: list[StageSummary] = []
+    notes: list[str] = []
     try:
-        summaries.extend(_stages(job, command))
+        summaries.extend(_stages(job, command, record, notes))
     except KeyboardInterrupt:
         record.finish("stopped", summaries, {})
         raise
     except BaseException:
         record.finish("failed", summaries, {})
         raise
-    held = totals(job.out)
-    record.finish("finished", summaries, held)
-    print_summary(Console(width=max(Console().width, MINIMUM_WIDTH)), summaries, held)
+    selected = list(ledger.load(job.out, Stage.SELECT).values())
+    held, selection = totals(job.out, selected), selection_hash(selected)
+    record.finish("finished", summaries, held, selection)
+    if behind := record.behind(selection):
+        products = " and ".join(PRODUCTS[stage] for stage in behind)
+        commands = [Stage.SELECT, *behind] if isinstance(command, Observe) else behind
+        notes.append(f"{products} {'are' if products != 'report' else 'is'} of an earlier selection: run {' and '.join(commands)}")
+    print_summary(Console(width=max(Console().width, MINIMUM_WIDTH)), summaries, held, notes)
     return _exit_code(job.progress, summaries)
 
 
-def _stages(job: Job, command: Run | Observe | Select | Pack | Report) -> Iterator[StageSummary]:
+def _stages(job: Job, command: Run | Observe | Select | Pack | Report, record: RunRecord, notes: list[str]) -> Iterator[StageSummary]:
+    """Do the stages of a command; what people should know about the output is added to the notes."""
     if isinstance(command, Run | Observe):
         inputs = find_inputs(command.videos)
         _tell(job, inputs)
+        record.begin(Stage.OBSERVE)
         yield from observe(job, inputs, command.observe, command.perception, command.segment_minutes)
     if isinstance(command, Run | Select):
+        if differences := record.begin(Stage.SELECT):
+            notes.append("options that differ from those of the selection before:\n  " + "\n  ".join(differences))
         yield select(job, command.select)
     if isinstance(command, Run | Pack):
+        record.begin(Stage.PACK)
         yield pack(job, command.pack)
     if isinstance(command, Run | Report):
+        record.begin(Stage.REPORT)
         yield report(job, command.report)
 
 
@@ -101,11 +114,11 @@ def _check(job: Job) -> int:
 def _exit_code(progress: Progress, summaries: Sequence[StageSummary]) -> int:
     done = sum(summary.done for summary in summaries if summary.stage is not Stage.PLAN)
     skipped, failed = sum(summary.skipped for summary in summaries), sum(summary.failed for summary in summaries)
-    again = f"; {failed} failed, see the failures table" if failed else ""
+    failures = f"{failed} failed, see the failures table"
     if done:
         return 0
     if skipped:
-        progress.say(f"nothing to do: everything is done already{again}")
+        progress.say(f"nothing new was done: {failures}; the rest was done before" if failed else "nothing to do: everything is done already")
         return 0
-    progress.say(f"nothing could be done{again}" if failed else "nothing to do: no videos were found")
+    progress.say(f"nothing could be done: {failures}" if failed else "nothing to do: no videos were found")
     return 1 if failed else 0

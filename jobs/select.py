@@ -84,5 +84,6 @@ def select(job: Job, options: SelectOptions) -> StageSummary:
             units.append(SelectUnit(uri, video_id, len(segments), segments[0].start_ns, segments[-1].end_ns, input_hash))
     work = SelectWork(job.out, options, config_hash)
     summary = run_stage(job, Stage.SELECT, work, units, log, on_failure=lambda unit: ledger.retract(job.out, Stage.SELECT, unit.video_id), light=True)
+    summary.config_hash = config_hash
     summary.skipped = len(observed) - len(units)
     return summary

@@ -73,6 +73,7 @@ class StageSummary:
         counts: how many of what, added up over the units done.
         seconds: wall-clock seconds by step, added up over the units done.
         models: models by role.
+        config_hash: the one in the ledger's rows of the stage, where it has some.
     """
 
     stage: Stage
@@ -84,6 +85,7 @@ class StageSummary:
     counts: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
+    config_hash: str = ""
 
     def add(self, result: UnitResult) -> None:
         """Count a unit that was done."""

@@ -1,6 +1,8 @@
 """What an output root holds, in numbers, and how fast it was made: for the end of a run and for run.json.
 
-Everything is added up from the ledger's rows and the shard index, so it costs nothing at any scale and is the same whichever run did what.
+Everything is added up from the rows of ledger and failures and from the shard index, so that it is the same whichever run did what and no
+other table is opened. It costs two listings of the ledger and one of the failures, the reading of one small file for every segment observed,
+every video selected from and every failure (parts.READERS at a time), and the index as a whole: that grows with the output root.
 """
 
 from collections import Counter
@@ -20,10 +22,14 @@ from schemas.tables import FAILURES
 from schemas.vocabulary import Stage
 
 
-def totals(out: str) -> dict[str, Any]:
-    """Videos, hours, faces, characters, anchors per bin, clips, shards, drops by reason, failures by kind, and seconds per step."""
+def totals(out: str, selected: Sequence[DoneUnit]) -> dict[str, Any]:
+    """Videos, hours, faces, characters, anchors per bin, clips, shards, drops by reason, and failures by kind.
+
+    Args:
+        out: the output root.
+        selected: the ledger's rows of the stage select.
+    """
     observed = list(ledger.load(out, Stage.OBSERVE).values())
-    selected = list(ledger.load(out, Stage.SELECT).values())
     seen, chosen = _counts(observed), _counts(selected)
     rows = shards.read_shard_index(storage.join(out, shards.FOLDER))
     failures = parts.read_parts(out, FAILURES, columns=["stage", "kind"]).to_pylist()
@@ -40,8 +46,13 @@ def totals(out: str) -> dict[str, Any]:
     }
 
 
-def print_summary(console: Console, summaries: Sequence[StageSummary], held: dict[str, Any]) -> None:
-    """Two tables for people: what this run did, and what the output root holds."""
+def selection_hash(selected: Sequence[DoneUnit]) -> str:
+    """Changes whenever a video is selected from with other options or other observations, or comes or goes."""
+    return ledger.content_hash(sorted(unit.fingerprint for unit in selected))
+
+
+def print_summary(console: Console, summaries: Sequence[StageSummary], held: dict[str, Any], notes: Sequence[str] = ()) -> None:
+    """Two tables for people: what this run did, and what the output root holds; and what is to be known about it."""
     table = Table(title="this run", title_justify="left")
     for heading in ("stage", "done", "done before", "failed", "seconds", "× real time", "where the time went"):
         table.add_column(heading, justify="left" if heading in ("stage", "where the time went") else "right")
@@ -54,6 +65,8 @@ def print_summary(console: Console, summaries: Sequence[StageSummary], held: dic
     for name, value in held.items():
         table.add_row(name, _words(value) if isinstance(value, dict) else f"{value} ({clock(value * 3600)})" if name == "hours" else str(value))
     console.print(table)
+    for note in notes:
+        console.print(note, style="yellow", markup=False, highlight=False)
 
 
 def _counts(units: Sequence[DoneUnit]) -> Counter[str]:

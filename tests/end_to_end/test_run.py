@@ -98,6 +98,8 @@ def test_what_was_asked_and_what_came_of_it_is_recorded(out: Path) -> None:
     assert record["totals"]["videos"] == 3
     assert record["totals"]["characters"] == len(tables(out)["characters"])
     assert record["stages"]["observe"]["wall_seconds"] > 0
+    hashes = {row["stage"]: row["config_hash"] for row in tables(out)["units"]}
+    assert {stage: record["provenance"][stage]["config_hash"] for stage in ("observe", "select")} == {stage: hashes[stage] for stage in ("observe", "select")}
 
 
 def test_the_report_shows_every_character(out: Path) -> None:
@@ -118,7 +120,7 @@ def test_the_shards_pass_their_check_and_a_damaged_one_does_not(again: Path) -> 
 def test_a_second_run_does_nothing_and_says_so(again: Path, videos: Path) -> None:
     before = states(again)
     said = run("run", "--videos", videos, videos / "missing.mp4", "--out", again, *SMALL, *LOCAL)
-    assert "nothing to do" in said
+    assert "nothing new was done: 2 failed" in said
     after = states(again)
     assert after.keys() == before.keys()
     changed = {name for name in after if after[name] != before[name]}

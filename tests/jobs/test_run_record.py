@@ -19,8 +19,21 @@ class Packing:
 
 
 @dataclass(frozen=True)
+class Choosing:
+    least: float = 0.5
+    most: int = 9
+
+
+@dataclass(frozen=True)
+class Select:
+    select: Choosing = field(default_factory=Choosing)
+
+
+@dataclass(frozen=True)
 class Run:
     videos: tuple[str, ...] = ("https://user:secret@host/a.mp4?X-Amz-Signature=secret",)
+    segment_minutes: float = 10.0
+    select: Choosing = field(default_factory=Choosing)
     pack: Packing = field(default_factory=Packing)
 
 
@@ -58,6 +71,44 @@ def test_the_hash_is_of_the_configuration_alone(tmp_path: Path) -> None:
     hashes = {RunRecord(str(tmp_path / name), command, [name]).content["config_hash"] for name, command in (("a", Run()), ("b", Run()))}
     assert len(hashes) == 1
     assert RunRecord(str(tmp_path / "c"), Run(pack=Packing(8)), []).content["config_hash"] not in hashes
+
+
+def test_every_stage_keeps_the_options_it_was_last_done_with(tmp_path: Path) -> None:
+    record = RunRecord(str(tmp_path), Run(), [])
+    assert [record.begin(stage) for stage in (Stage.OBSERVE, Stage.SELECT, Stage.PACK)] == [[], [], []]
+    record.finish("finished", [StageSummary(Stage.OBSERVE, done=1, models={"faces": "yunet"}, config_hash="c0")], {})
+    record = RunRecord(str(tmp_path), Select(Choosing(least=0.75)), [])
+    assert record.begin(Stage.SELECT) == ["select.least: 0.5 → 0.75"]
+    record.finish("finished", [StageSummary(Stage.SELECT, done=1)], {})
+    provenance = content(tmp_path)["provenance"]
+    assert {stage: entry["config"] for stage, entry in provenance.items()} == {
+        "observe": {"segment_minutes": 10.0},
+        "select": {"select": {"least": 0.75, "most": 9}},
+        "pack": {"pack": {"seed": 7}},
+    }
+    assert (provenance["observe"]["models"], provenance["observe"]["config_hash"]) == ({"faces": "yunet"}, "c0")
+    assert {stage: entry["command"] for stage, entry in provenance.items()} == {"observe": "run", "select": "select", "pack": "run"}
+    assert all(entry["versions"]["pyarrow"] for entry in provenance.values())
+    assert "provenance" not in content(tmp_path)["history"][0]
+
+
+def test_a_stage_that_did_nothing_keeps_what_it_was_done_with_and_one_that_was_killed_does_not(tmp_path: Path) -> None:
+    for least, done in ((0.5, 1), (0.75, 0)):
+        record = RunRecord(str(tmp_path), Select(Choosing(least)), [])
+        record.begin(Stage.SELECT)
+        record.finish("finished", [StageSummary(Stage.SELECT, done=done)], {})
+    assert content(tmp_path)["provenance"]["select"]["config"]["select"]["least"] == 0.5
+    RunRecord(str(tmp_path), Select(Choosing(0.25)), []).begin(Stage.SELECT)
+    assert content(tmp_path)["provenance"]["select"]["config"]["select"]["least"] == 0.25
+
+
+def test_products_of_an_earlier_selection_are_known(tmp_path: Path) -> None:
+    record = RunRecord(str(tmp_path), Run(), [])
+    assert record.behind("s0") == []
+    record.begin(Stage.PACK)
+    record.finish("finished", [StageSummary(Stage.PACK)], {}, "s0")
+    record = RunRecord(str(tmp_path), Select(), [])
+    assert (record.behind("s0"), record.behind("s1")) == ([], [Stage.PACK])
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,17 @@
 
 import io
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
-from jobs import parts
+from jobs import ledger, parts
 from jobs.failure_log import FailureLog
+from jobs.ledger import DoneUnit
 from jobs.select import select
 from jobs.stage import StageSummary
-from jobs.summary import print_summary, totals
+from jobs.summary import print_summary, selection_hash, totals
 from pipeline.failures import InputError
 from pipeline.select.video import SelectOptions
 from schemas.tables import ANCHORS, CLIPS
@@ -24,7 +26,7 @@ def test_totals_add_up_to_the_tables(tmp_path: Path) -> None:
     write_observed(out, write_film(tmp_path), drawn)
     select(quiet_job(out), SelectOptions())
     FailureLog(str(out), Stage.PLAN).record("/films/b.mp4", InputError(FailureKind.NOT_FOUND, "gone"))
-    held = totals(str(out))
+    held = totals(str(out), list(ledger.load(str(out), Stage.SELECT).values()))
     assert (held["videos"], held["hours"], held["characters"]) == (1, round(SECONDS / 3600, 4), 2)
     assert held["observations"] == len(drawn.rows)
     anchors = parts.read_parts(str(out), ANCHORS).to_pylist()
@@ -38,7 +40,7 @@ def test_totals_add_up_to_the_tables(tmp_path: Path) -> None:
 
 
 def test_an_empty_root_holds_nothing(tmp_path: Path) -> None:
-    held = totals(str(tmp_path))
+    held = totals(str(tmp_path), [])
     assert held["videos"] == held["shards"] == 0
     assert held["failures"] == {}
 
@@ -46,7 +48,14 @@ def test_an_empty_root_holds_nothing(tmp_path: Path) -> None:
 def test_the_summary_says_what_was_done_how_fast_and_what_there_is() -> None:
     stream = io.StringIO()
     summary = StageSummary(Stage.OBSERVE, done=3, skipped=2, failed=1, media_seconds=600.0, wall_seconds=60.0, seconds={"decode": 20.0, "faces": 30.0})
-    print_summary(Console(file=stream, width=120), [summary], {"videos": 5, "hours": 1.5, "dropped": {"blurred": 7}, "failures": {}})
+    print_summary(Console(file=stream, width=120), [summary], {"videos": 5, "hours": 1.5, "dropped": {"blurred": 7}, "failures": {}}, ["shards are old"])
     text = stream.getvalue()
-    for words in ("observe", "10.0", "faces 30.0, decode 20.0", "1:30:00", "blurred: 7", "none"):
+    for words in ("observe", "10.0", "faces 30.0, decode 20.0", "1:30:00", "blurred: 7", "none", "shards are old"):
         assert words in text
+
+
+def test_the_hash_of_the_selection_is_that_of_its_units_in_any_order() -> None:
+    units = [DoneUnit(Stage.SELECT, video, 0, 0, 1, "c0", "i0", {"clips": 1}) for video in ("a", "b")]
+    own = selection_hash(units)
+    assert selection_hash(units[::-1]) == own
+    assert own not in {selection_hash(units[:1]), selection_hash([units[0], replace(units[1], config_hash="c1")])}
