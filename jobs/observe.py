@@ -101,7 +101,12 @@ def observe(job: Job, inputs: Inputs, options: ObserveOptions, perception: Perce
     log.clear_where(lambda source, video_id: video_id in planned and source not in sources)
     work = ObserveWork(job.out, options, perception, config_hash)
     summary = run_stage(
-        job, Stage.OBSERVE, work, units, log, on_failure=lambda unit: ledger.retract(job.out, Stage.OBSERVE, unit.video_id, unit.segment.number)
+        job,
+        Stage.OBSERVE,
+        work,
+        units,
+        log,
+        on_failure=lambda unit: ledger.retract(job.out, Stage.OBSERVE, unit.video_id, unit.segment.number, segments=unit.segments),
     )
     summary.config_hash = config_hash
     summary.skipped = skipped
