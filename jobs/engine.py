@@ -55,6 +55,16 @@ class Work(Protocol[U_contra, R_co]):
         """Called once per worker after its last unit, unless the worker died."""
 
 
+class Stateless:
+    """Base of work that has nothing to load and nothing to release."""
+
+    def setup(self) -> None:
+        """Nothing to load."""
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[U, R]):
     """What became of a unit: a result or an error.

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 import pyarrow as pa
 
 from jobs import ledger, parts
-from jobs.engine import run_units
+from jobs.engine import Stateless, run_units
 from jobs.failure_log import FailureLog
 from jobs.pack_check import check, finished_videos
 from jobs.stage import Job, StageSummary
@@ -50,15 +50,12 @@ class PackUnit:
 
 
 @dataclass(frozen=True)
-class PackWork:
+class PackWork(Stateless):
     """Makes samples and stages them."""
 
     shards: str
     options: PackOptions
     name: str = "pack"
-
-    def setup(self) -> None:
-        """Nothing to load."""
 
     def __call__(self, unit: PackUnit) -> list[tuple[str, Piece | InputError]]:
         """Key and staged sample, or the error, of every clip; those staged before are found again."""
@@ -70,26 +67,17 @@ class PackWork:
             results += [(task.key, sample if isinstance(sample, InputError) else shard_files.stage(self.shards, sample)) for task, sample in made]
         return results
 
-    def close(self) -> None:
-        """Nothing to release."""
-
 
 @dataclass(frozen=True)
-class ShardWork:
+class ShardWork(Stateless):
     """Copies shards together."""
 
     shards: str
     name: str = "shards"
 
-    def setup(self) -> None:
-        """Nothing to load."""
-
     def __call__(self, unit: ShardPlan) -> int:
         """Write a shard; its size in bytes."""
         return shard_files.write_shard(self.shards, unit)
-
-    def close(self) -> None:
-        """Nothing to release."""
 
 
 def pack(job: Job, options: PackOptions) -> StageSummary:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from jobs import ledger, parts
-from jobs.engine import run_units
+from jobs.engine import Stateless, run_units
 from jobs.stage import Job
 from pipeline import storage
 from pipeline.pack.check import check_coverage, check_files, check_shard
@@ -14,21 +14,15 @@ from schemas.vocabulary import Stage, Status
 
 
 @dataclass(frozen=True)
-class CheckWork:
+class CheckWork(Stateless):
     """Reads shards back."""
 
     shards: str
     name: str = "check"
 
-    def setup(self) -> None:
-        """Nothing to load."""
-
     def __call__(self, unit: tuple[str, list[Row]]) -> list[str]:
         """What is wrong with a shard, given its name and its rows of the index."""
         return check_shard(self.shards, *unit)
-
-    def close(self) -> None:
-        """Nothing to release."""
 
 
 def check(job: Job) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jobs import ledger, parts
+from jobs.engine import Stateless
 from jobs.failure_log import FailureLog
 from jobs.inputs import Inputs
 from jobs.ledger import DoneUnit
@@ -61,22 +62,16 @@ class SegmentPlan(UnitResult):
 
 
 @dataclass(frozen=True)
-class PlanWork:
+class PlanWork(Stateless):
     """Reads a video's index and cuts it into segments. The packets of a long file take a second, so workers do it."""
 
     segment_seconds: float
     name: str = "plan"
 
-    def setup(self) -> None:
-        """Nothing to load."""
-
     def __call__(self, unit: VideoUnit) -> SegmentPlan:
         """The segments; raises VideoError."""
         segments = plan_segments(read_index(unit.source), self.segment_seconds)
         return SegmentPlan(segments=tuple(SegmentUnit(unit.source, unit.video_id, segment, len(segments)) for segment in segments))
-
-    def close(self) -> None:
-        """Nothing to release."""
 
 
 def plan_observe(job: Job, inputs: Inputs, config_hash: str, segment_seconds: float) -> tuple[list[SegmentUnit], int, StageSummary]:

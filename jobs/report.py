@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs import ledger, parts
+from jobs.engine import Stateless
 from jobs.failure_log import FailureLog
 from jobs.ledger import DoneUnit
 from jobs.stage import Job, StageSummary, UnitResult, run_stage
@@ -53,16 +54,13 @@ class ReportUnit:
 
 
 @dataclass(frozen=True)
-class ReportWork:
+class ReportWork(Stateless):
     """Draws the contact sheets of a video's characters."""
 
     out: str
     options: ReportOptions
     config_hash: str
     name: str = "report"
-
-    def setup(self) -> None:
-        """Nothing to load."""
 
     def __call__(self, unit: ReportUnit) -> UnitResult:
         """Draw the sheets; raises VideoError when the video cannot be read."""
@@ -79,9 +77,6 @@ class ReportWork:
         counts, seconds = {"sheets": len(drawn)}, {"sheets": time.perf_counter() - started}
         ledger.commit(self.out, DoneUnit(Stage.REPORT, unit.video_id, 0, unit.start_ns, unit.end_ns, self.config_hash, unit.input_hash, counts, seconds))
         return UnitResult(counts, seconds)
-
-    def close(self) -> None:
-        """Nothing to release."""
 
 
 def report(job: Job, options: ReportOptions) -> StageSummary:

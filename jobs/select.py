@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from jobs import ledger, parts
+from jobs.engine import Stateless
 from jobs.failure_log import FailureLog
 from jobs.ledger import DoneUnit
 from jobs.stage import Job, StageSummary, UnitResult, run_stage
@@ -29,16 +30,13 @@ class SelectUnit:
 
 
 @dataclass(frozen=True)
-class SelectWork:
+class SelectWork(Stateless):
     """Selects from a video's observations and commits the rows."""
 
     out: str
     options: SelectOptions
     config_hash: str
     name: str = "select"
-
-    def setup(self) -> None:
-        """Nothing to load."""
 
     def __call__(self, unit: SelectUnit) -> UnitResult:
         """Select; raises InputError when the tables cannot be read or written."""
@@ -53,9 +51,6 @@ class SelectWork:
         parts.write_part(self.out, tables.CLIPS, unit.video_id, selection.clips)
         ledger.commit(self.out, DoneUnit(Stage.SELECT, unit.video_id, 0, unit.start_ns, unit.end_ns, self.config_hash, unit.input_hash, selection.counts))
         return UnitResult(selection.counts)
-
-    def close(self) -> None:
-        """Nothing to release."""
 
 
 def select_config_hash(options: SelectOptions) -> str:
