@@ -152,7 +152,7 @@ def view_of_head(smoothed: float, measured: float, options: ViewOptions) -> tupl
     low, high = sorted((abs(smoothed), abs(measured)))
     if high <= options.front_to:
         return Viewpoint.FRONT, 1.0 - 0.5 * high / options.front_to
-    if low >= options.side_from and smoothed * measured > 0:
+    if options.side_from <= low and high <= 180.0 - options.side_from and smoothed * measured > 0:  # a face that is seen does not look away
         return _side(smoothed), 0.5 + 0.5 * min(1.0, (low - options.side_from) / (90.0 - options.side_from + 1e-9))
     return None, 0.0
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import circmean
 
@@ -145,6 +145,8 @@ def test_the_smoothed_angle_is_the_circular_mean_of_those_that_agree(offsets: li
     assert (share, number) == (1.0, len(angles))
 
 
+@example([(180.0, True)])
+@example([(-130.0, True)])
 @given(st.lists(st.tuples(st.floats(-180, 180), st.booleans()), min_size=1, max_size=12))
 def test_every_observation_has_a_class_or_a_reason_and_its_mirror_image_the_mirrored_view(track: list[tuple[float, bool]]) -> None:
     heads = [yaw if seen else None for yaw, seen in track]
