@@ -8,7 +8,8 @@ from jobs import parts
 from jobs.ledger import content_hash
 from pipeline import storage
 from pipeline.failures import InputError
-from schemas.tables import FAILURES, TableVersionError
+from schemas.table import TableVersionError
+from schemas.tables import FAILURES
 from schemas.vocabulary import Stage
 
 PACKAGES = ("gloria-anchors", "av", "decord", "mediapipe", "numpy", "onnxruntime", "opencv-python-headless", "pyarrow", "ray", "scenedetect")

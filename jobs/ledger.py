@@ -16,7 +16,8 @@ from typing import Any
 
 from jobs import parts
 from pipeline import storage
-from schemas.tables import UNITS, TableVersionError
+from schemas.table import TableVersionError
+from schemas.tables import UNITS
 from schemas.vocabulary import Stage
 
 

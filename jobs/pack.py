@@ -25,7 +25,8 @@ from pipeline.pack.clips import pack_clips
 from pipeline.pack.options import PackOptions
 from pipeline.pack.shards import Piece, Row, ShardPlan
 from pipeline.pack.tasks import ANCHOR_COLUMNS, CLIP_COLUMNS, PackTask, accepted_rows, chunks, plan_tasks
-from schemas.tables import ANCHORS, CLIPS, VIDEOS, TableVersionError
+from schemas.table import TableVersionError
+from schemas.tables import ANCHORS, CLIPS, VIDEOS
 from schemas.vocabulary import FailureKind, Stage
 
 __all__ = ["PackUnit", "PackWork", "ShardWork", "check", "pack"]

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipeline import storage
 from schemas import tables
-from schemas.tables import Table
+from schemas.table import Table, read_table, write_table
 from schemas.vocabulary import Stage
 
 READERS = 16
@@ -46,7 +46,7 @@ def part_names(out: str, table: Table, prefix: str = "") -> list[str]:
 
 def write_part(out: str, table: Table, part: str, rows: pa.Table) -> None:
     """Write a part, replacing the one of that name; raises TableSchemaError, or InputError when the storage fails."""
-    storage.write_atomic(part_uri(out, table, part), lambda file: tables.write_table(table, rows, file))
+    storage.write_atomic(part_uri(out, table, part), lambda file: write_table(table, rows, file))
 
 
 def read_part(out: str, table: Table, part: str, columns: list[str] | None = None) -> pa.Table:
@@ -54,8 +54,8 @@ def read_part(out: str, table: Table, part: str, columns: list[str] | None = Non
     uri = part_uri(out, table, part)
     if path := storage.local_path(uri):
         with storage.open_read(uri):  # a missing file is the same error everywhere
-            return tables.read_table(table, str(path), columns)
-    return tables.read_table(table, BytesIO(storage.read_bytes(uri)), columns)
+            return read_table(table, str(path), columns)
+    return read_table(table, BytesIO(storage.read_bytes(uri)), columns)
 
 
 def read_parts(out: str, table: Table, parts: Iterable[str] | None = None, columns: list[str] | None = None) -> pa.Table:

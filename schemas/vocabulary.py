@@ -135,6 +135,111 @@ class RejectReason(StrEnum):
     """Somebody else is as large as the main character."""
     TOO_FEW_ANCHORS = "too_few_anchors"
     """The character has no anchor that could go with the clip."""
+    # of a judge
+    JUDGED_ANOTHER_PERSON = "judged_another_person"
+    """Not the person of the character's global anchor."""
+    JUDGED_COVERED = "judged_covered"
+    """A hand, hair or a thing hides part of the face."""
+    JUDGED_BLURRED = "judged_blurred"
+    JUDGED_BLINKING = "judged_blinking"
+    JUDGED_SPEAKING = "judged_speaking"
+    """Caught in the middle of a word: what the mouth does is no expression."""
+    JUDGED_UNCLEAR = "judged_unclear"
+    """The judge names no class, or is not sure enough."""
+    JUDGED_ANOTHER_CLASS = "judged_another_class"
+    """The judge names another class, and there is no bin of it where this candidate could compete."""
+    QUESTIONS_SPENT = "questions_spent"
+    """Its bin's share of questions went to candidates that were refused."""
+
+
+class QuestionKind(StrEnum):
+    """What a judge (a multimodal model) is asked."""
+
+    GLOBAL = "global"
+    VIEWPOINT = "viewpoint"
+    EXPRESSION = "expression"
+    CAPTION = "caption"
+
+
+class Flaw(StrEnum):
+    """What can be wrong with the face in a picture."""
+
+    COVERED = "covered"
+    BLURRED = "blurred"
+    BLINKING = "blinking"
+    SPEAKING = "speaking"
+
+
+class Agreement(StrEnum):
+    """A judge's answer to a question of yes or no."""
+
+    YES = "yes"
+    NO = "no"
+    UNSURE = "unsure"
+
+
+class Camera(StrEnum):
+    """What the camera does in a clip."""
+
+    STATIC = "static"
+    PANNING = "panning"
+    TILTING = "tilting"
+    ZOOMING = "zooming"
+    FOLLOWING = "following"
+    HANDHELD = "handheld"
+    UNSURE = "unsure"
+
+
+class Decision(StrEnum):
+    """What became of an anchor candidate that a judge was asked about."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    RELABEL = "relabel"
+    """The judge names another class: the candidate competes in that bin."""
+    PENDING = "pending"
+    """Nobody has answered yet, or not in a usable way."""
+
+
+class PendingReason(StrEnum):
+    """Why a judge's verdict is missing."""
+
+    NOT_ASKED = "not_asked"
+    """No judge was there, or it went away before this question's turn."""
+    # an answer came, also after the question was repeated, and is of no use: asking again would bring it again
+    INVALID_JSON = "invalid_json"
+    WRONG_SCHEMA = "wrong_schema"
+    WRONG_ID = "wrong_id"
+    """It is the answer to another question."""
+    CUT_SHORT = "cut_short"
+    """The model did not come to an end within the tokens it may spend."""
+    REFUSED = "refused"
+    """The server does not take this very request (another 4xx)."""
+    TOO_LARGE = "too_large"
+    """The reply's body is larger than any answer can be."""
+    # no answer came, however often it was tried: another run asks again
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    TIMED_OUT = "timed_out"
+    CONNECTION_LOST = "connection_lost"
+    # the question could not even be put
+    NO_PICTURE = "no_picture"
+    """The video's frames cannot be read; see failures."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether asking the same model the same question again would be in vain."""
+        return self in _IN_VAIN
+
+
+_IN_VAIN = {
+    PendingReason.INVALID_JSON,
+    PendingReason.WRONG_SCHEMA,
+    PendingReason.WRONG_ID,
+    PendingReason.CUT_SHORT,
+    PendingReason.REFUSED,
+    PendingReason.TOO_LARGE,
+}
 
 
 class FailureKind(StrEnum):

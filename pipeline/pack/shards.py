@@ -21,7 +21,8 @@ from pipeline import storage
 from pipeline.failures import InputError
 from pipeline.pack.tar import END, Layout, layout, read_piece, write_piece
 from schemas.sample import Sample, SampleError, SampleMetadata, build_sample
-from schemas.tables import SHARD_INDEX, read_table
+from schemas.table import read_table
+from schemas.tables import SHARD_INDEX
 from schemas.vocabulary import AnchorKind, FailureKind
 
 FOLDER = "shards"

@@ -16,7 +16,8 @@ from pipeline.select.classes import Classes
 from pipeline.select.quality import QualityOptions, measure_defects, score_quality
 from pipeline.select.ranking import RankingOptions, rank
 from pipeline.select.reasons import Reasons, words_column
-from schemas.tables import ANCHORS, BOX
+from schemas.table import BOX, WORD
+from schemas.tables import ANCHORS
 from schemas.vocabulary import AnchorKind, Expression, RejectReason, Status, Viewpoint
 
 
@@ -41,7 +42,10 @@ class GlobalOptions:
 
 @dataclass(frozen=True)
 class _Candidates:
-    """The candidates of one kind, one per observation; ``suits`` is how well the picture suits the kind, 0..1, apart from its quality."""
+    """The candidates of one kind, one per observation.
+
+    ``suits`` is how well the picture suits the kind, 0..1, apart from its quality; ``leaning`` the class of those that are too uncertain.
+    """
 
     kind: AnchorKind
     subclass: NDArray[np.int8]
@@ -50,6 +54,7 @@ class _Candidates:
     suits: NDArray[np.float32]
     reasons: Reasons
     quota: int
+    leaning: NDArray[np.int8] | None = None
 
 
 def choose_anchors(
@@ -147,7 +152,14 @@ def _expression_candidates(observations: Observations, classes: Classes, nobody:
     reasons.add_each(defects)
     reasons.add_each(classes.expression_reasons)
     return _Candidates(
-        AnchorKind.EXPRESSION, classes.expression, Expression.words(), classes.expression_confidence, np.ones(len(reasons.codes), np.float32), reasons, quota
+        kind=AnchorKind.EXPRESSION,
+        subclass=classes.expression,
+        words=Expression.words(),
+        confidence=classes.expression_confidence,
+        suits=np.ones(len(reasons.codes), np.float32),
+        reasons=reasons,
+        quota=quota,
+        leaning=np.where(reasons.only(RejectReason.UNCERTAIN_EXPRESSION), classes.leaning, -1).astype(np.int8),
     )
 
 
@@ -165,6 +177,11 @@ def _rows(
     table, chosen, count = observations.table, ranks >= 0, len(observations)
     of_track = [observations.track_ids[track] for track in observations.track.tolist()]
     names = [f"{track}-{pts}-{candidates.kind.word}" for track, pts in zip(of_track, observations.pts_ns.tolist(), strict=True)]
+    subclass = words_column(candidates.subclass.astype(np.int64), candidates.words)
+    leaning = candidates.leaning if candidates.leaning is not None else np.full(count, -1, np.int8)
+    status = words_column((~chosen).astype(np.int64), [Status.ACCEPTED, Status.REJECTED])
+    reason = candidates.reasons.column()
+    place = pa.array(ranks.astype(np.int32), mask=~chosen)
     columns = {
         "anchor_id": pa.array(names, pa.string()),
         "video_id": table["video_id"],
@@ -173,10 +190,11 @@ def _rows(
         "character_id": pa.array([character_ids[number] if number >= 0 else None for number in character.tolist()], pa.string()),
         "pts_ns": table["pts_ns"],
         "kind": words_column(np.zeros(count, np.int64), [candidates.kind.word]),
-        "subclass": words_column(candidates.subclass.astype(np.int64), candidates.words),
-        "status": words_column((~chosen).astype(np.int64), [Status.ACCEPTED, Status.REJECTED]),
-        "reason": candidates.reasons.column(),
-        "rank": pa.array(ranks.astype(np.int32), mask=~chosen),
+        "subclass": subclass,
+        "likeliest": words_column(leaning.astype(np.int64), candidates.words),
+        "status": status,
+        "reason": reason,
+        "rank": place,
         "score": _optional(score),
         "confidence": _optional(candidates.confidence),
         "quality": pa.array(quality),
@@ -185,6 +203,12 @@ def _rows(
         "yaw": _optional(yaw),
         "pitch": pc.cast(table["pitch"], pa.float32()),
         "roll": pc.cast(table["roll"], pa.float32()),
+        "selected_subclass": subclass,
+        "selected_status": status,
+        "selected_reason": reason,
+        "selected_rank": place,
+        "decision": pa.nulls(count, WORD),
+        "verdict_id": pa.nulls(count, pa.string()),
     }
     return pa.table(columns, schema=ANCHORS.columns)
 

@@ -26,6 +26,7 @@ class Classes:
         view_reasons: why it abstains.
         yaw: (N,) degrees, smoothed along the track; NaN where there is none.
         expression: (N,) Expression code, -1 where it abstains.
+        leaning: (N,) Expression code where it abstains for want of certainty alone, -1 elsewhere.
         expression_confidence: (N,) 0..1, NaN where it abstains.
         expression_reasons: why it abstains.
         neutral: (N,) probability of the neutral expression, NaN without a face.
@@ -37,6 +38,7 @@ class Classes:
     view_reasons: Reasons
     yaw: NDArray[np.float32]
     expression: NDArray[np.int8]
+    leaning: NDArray[np.int8]
     expression_confidence: NDArray[np.float32]
     expression_reasons: Reasons
     neutral: NDArray[np.float32]
@@ -59,6 +61,7 @@ def classify(observations: Observations, character: NDArray[np.int64], views: Vi
         view_reasons=Reasons(count),
         yaw=np.full(count, np.nan, np.float32),
         expression=np.full(count, -1, np.int8),
+        leaning=np.full(count, -1, np.int8),
         expression_confidence=np.full(count, np.nan, np.float32),
         expression_reasons=Reasons(count),
         neutral=np.full(count, np.nan, np.float32),
@@ -104,6 +107,7 @@ def _classify_character(observations: Observations, rows: NDArray[np.int64], opt
     found = classify_expressions(observations.features[rows], observations.probabilities[rows], observations.yaw[rows], observations.pitch[rows], options)
     _check(found.codes, found.reasons)
     classes.expression[rows] = found.codes
+    classes.leaning[rows] = found.leaning
     classes.expression_confidence[rows] = found.confidence
     classes.expression_reasons.set_rows(rows, found.reasons)
     classes.neutral[rows] = found.probabilities[:, Expression.NEUTRAL]

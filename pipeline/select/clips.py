@@ -127,8 +127,9 @@ def choose_clips(
             if reason is None and len(anchor_times[appearance.character]) < options.min_anchors:
                 reason = RejectReason.TOO_FEW_ANCHORS
             name = character_ids[appearance.character]
-            row |= {"clip_id": f"{name}-{start_ns}", "character_id": name, "status": Status.ACCEPTED if reason is None else Status.REJECTED, "reason": reason}
-            rows.append(row)
+            status = Status.ACCEPTED if reason is None else Status.REJECTED
+            row |= {"clip_id": f"{name}-{start_ns}", "character_id": name, "status": status, "reason": reason}
+            rows.append(row | {"selected_status": status, "selected_reason": reason})
     return CLIPS.from_rows(rows)
 
 

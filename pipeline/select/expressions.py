@@ -97,12 +97,14 @@ class Expressions:
 
     Attributes:
         codes: (N,) int8 Expression code, -1 where it abstains.
+        leaning: (N,) int8, the likeliest Expression where it abstains for want of certainty alone; -1 elsewhere.
         confidence: (N,) float32, the probability of the likeliest class; NaN without probabilities.
         probabilities: (N, 8) float32, against the character's own neutral face where that is known; NaN rows without a face.
         reasons: why it abstains, None where it does not.
     """
 
     codes: NDArray[np.int8]
+    leaning: NDArray[np.int8]
     confidence: NDArray[np.float32]
     probabilities: NDArray[np.float32]
     reasons: list[RejectReason | None]
@@ -146,7 +148,8 @@ def classify_expressions(
         for row in np.flatnonzero(applies):
             reasons[row] = reasons[row] or reason
     codes = np.where([reason is None for reason in reasons], likeliest, -1).astype(np.int8)
-    return Expressions(codes, confidence, probabilities.astype(np.float32), reasons)
+    leaning = np.where([reason is RejectReason.UNCERTAIN_EXPRESSION for reason in reasons], likeliest, -1).astype(np.int8)
+    return Expressions(codes, leaning, confidence, probabilities.astype(np.float32), reasons)
 
 
 def _recalibrated(

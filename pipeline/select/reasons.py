@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from schemas.tables import WORD
+from schemas.table import WORD
 from schemas.vocabulary import RejectReason
 
 _REASONS = list(RejectReason)

@@ -8,7 +8,8 @@ import pytest
 
 from jobs import parts
 from pipeline.failures import InputError
-from schemas.tables import SHOTS, TableSchemaError
+from schemas.table import TableSchemaError
+from schemas.tables import SHOTS
 from schemas.vocabulary import FailureKind
 
 

@@ -17,6 +17,8 @@ from schemas.tables import ANCHORS, CLIPS
 from tests.barcode import Written
 
 SECOND = 1_000_000_000
+SELECTED = ("subclass", "status", "reason", "rank")
+"""Columns that keep what select said."""
 
 
 def clip_row(clip_id: str, start_ns: int, frame_count: int = 9, frame_rate: float = 16.0, **changes: Any) -> dict[str, Any]:
@@ -39,7 +41,8 @@ def clip_row(clip_id: str, start_ns: int, frame_count: int = 9, frame_rate: floa
         "anchors_outside": 0,
         "caption": None,
     }
-    return row | changes
+    row |= changes
+    return {f"selected_{name}": row[name] for name in SELECTED if name in row} | row
 
 
 def anchor_row(anchor_id: str, pts_ns: int, kind: str = "global", subclass: str | None = None, **changes: Any) -> dict[str, Any]:
@@ -64,7 +67,8 @@ def anchor_row(anchor_id: str, pts_ns: int, kind: str = "global", subclass: str 
         "pitch": None,
         "roll": None,
     }
-    return row | changes
+    row |= changes
+    return {f"selected_{name}": row[name] for name in SELECTED if name in row} | row
 
 
 def planned(clips: Sequence[dict[str, Any]], anchors: Sequence[dict[str, Any]], options: PackOptions) -> list[PackTask]:

@@ -11,7 +11,8 @@ from pipeline.pack import shards as shard_files
 from pipeline.pack.shards import Piece, fill, find_staged, next_number, read_shard_index, shard_sizes, stage, staged_uri, tidy, write_shard, write_shard_index
 from pipeline.pack.tar import END, write_piece
 from schemas.sample import parse_sample
-from schemas.tables import SHARD_INDEX, write_table
+from schemas.table import write_table
+from schemas.tables import SHARD_INDEX
 from tests.pipeline.pack.made_samples import made_sample
 
 

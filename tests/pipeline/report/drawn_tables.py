@@ -28,7 +28,8 @@ def anchor(pts_ns: int, kind: str, subclass: str | None, reason: str | None = No
     }
     row |= {"kind": kind, "subclass": subclass, "status": "rejected" if reason else "accepted", "reason": reason, "rank": None if reason else rank}
     row |= {"score": 0.5, "confidence": 0.9, "quality": 0.6, "face_box": [0.4, 0.1, 0.6, 0.4], "yaw": 3.0}
-    return row | columns
+    row |= columns
+    return {f"selected_{name}": row[name] for name in ("subclass", "status", "reason", "rank")} | row
 
 
 def shots() -> pa.Table:
@@ -81,5 +82,5 @@ def clips() -> pa.Table:
         "frame_count": 81,
         "frame_rate": 16.0,
     }
-    row |= {"visible_share": 1.0, "face_share": 1.0, "others": 0, "anchors_inside": 1, "anchors_outside": 1}
+    row |= {"selected_status": "accepted", "visible_share": 1.0, "face_share": 1.0, "others": 0, "anchors_inside": 1, "anchors_outside": 1}
     return CLIPS.from_rows([row | {"clip_id": "a", "status": "accepted"}, row | {"clip_id": "b", "status": "rejected", "reason": "too_short"}])

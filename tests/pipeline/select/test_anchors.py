@@ -25,6 +25,7 @@ def sure(count: int, view: Viewpoint = Viewpoint.FRONT, expression: Expression =
         view_reasons=Reasons(count),
         yaw=np.full(count, yaw, np.float32),
         expression=np.full(count, expression, np.int8),
+        leaning=np.full(count, -1, np.int8),
         expression_confidence=np.full(count, 0.7, np.float32),
         expression_reasons=Reasons(count),
         neutral=np.full(count, neutral, np.float32),

@@ -1,7 +1,7 @@
 import numpy as np
 
 from pipeline.select.reasons import Reasons, words_column
-from schemas.tables import WORD
+from schemas.table import WORD
 from schemas.vocabulary import RejectReason
 
 

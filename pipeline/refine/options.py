@@ -1,0 +1,72 @@
+"""What can be chosen about refining."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Where the judge is and how it is spoken to. Has no influence on what is asked.
+
+    Attributes:
+        urls: base URLs of OpenAI-compatible servers of one and the same model, as vLLM's; several share the load.
+        in_flight: requests under way at the same time, per worker.
+        connect_seconds: to reach the server.
+        timeout_seconds: for a whole reply, from the request on.
+        attempts: of a request that meets a lost connection, a timeout, 408, 409, 429 or 5xx, until its question is left pending.
+        patience_minutes: without any reply until the judge is given up; what came back is kept.
+        largest_reply: bytes of a reply; what is larger is not read to its end.
+    """
+
+    urls: tuple[str, ...] = ("http://127.0.0.1:8000/v1",)
+    in_flight: int = 16
+    connect_seconds: float = 5.0
+    timeout_seconds: float = 120.0
+    attempts: int = 5
+    patience_minutes: float = 5.0
+    largest_reply: int = 2**20
+
+    def __post_init__(self) -> None:
+        if not self.urls or any(not url.startswith(("http://", "https://")) for url in self.urls):
+            raise ValueError(f"refine: urls must be one or more addresses such as http://HOST:8000/v1, not {self.urls}")
+        if min(self.in_flight, self.attempts) < 1 or min(self.connect_seconds, self.timeout_seconds, self.largest_reply) <= 0 or self.patience_minutes < 0:
+            raise ValueError(f"refine: in_flight and attempts must be at least 1, times and largest_reply above 0: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureOptions:
+    """The pictures that are sent.
+
+    Attributes:
+        pixels: width times height of a picture at most, the size the model looks at; smaller ones are not enlarged.
+        jpeg_quality: 1 to 95.
+        caption_frames: frames of a clip, evenly spread, beside the character's global anchor.
+    """
+
+    pixels: int = 448 * 448
+    jpeg_quality: int = 90
+    caption_frames: int = 3
+
+    def __post_init__(self) -> None:
+        if self.pixels < 28 * 28 or not 1 <= self.jpeg_quality <= 95 or self.caption_frames < 1:
+            raise ValueError(f"refine: pixels must be at least 784, jpeg_quality 1 to 95, caption_frames at least 1: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyOptions:
+    """Who is asked about, and what is made of the answers.
+
+    Attributes:
+        questions_per_anchor: questions of a bin at most, per anchor wanted in it.
+        least_confidence: of the classifier, 0..1, for a face whose expression it leaves open to be asked about; 1: never.
+        least_certainty: of the judge, 1 to 5, for its answer to count.
+        relabel: let a candidate for which the judge names another class compete in that bin.
+    """
+
+    questions_per_anchor: int = 3
+    least_confidence: float = 0.3
+    least_certainty: int = 3
+    relabel: bool = True
+
+    def __post_init__(self) -> None:
+        if self.questions_per_anchor < 1 or not 0 <= self.least_confidence <= 1 or not 1 <= self.least_certainty <= 5:
+            raise ValueError(f"refine: questions_per_anchor must be at least 1, least_confidence 0 to 1, least_certainty 1 to 5: {self}")
