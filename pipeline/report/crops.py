@@ -1,38 +1,12 @@
-"""Which part of a frame to show of an anchor, and showing it at a size."""
-
-from collections.abc import Sequence
+"""The part of a frame that shows an anchor, at a size."""
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from pipeline.crops import Box, region
 from pipeline.report.style import KIND_COLOURS
 from schemas.vocabulary import AnchorKind
-
-Box = Sequence[float]
-AROUND_FACE = {AnchorKind.VIEWPOINT: 3.2, AnchorKind.EXPRESSION: 2.0}
-"""Side of the square to show, as a multiple of the face's larger side."""
-
-
-def region(kind: AnchorKind, face_box: Box | None, body_box: Box | None, width: int, height: int) -> tuple[int, int, int, int]:
-    """What to show of a frame: x0, y0, x1, y1 in pixels, within the frame.
-
-    The whole frame for a global anchor; a square around the face for the others, around the upper end of the body where there is no
-    face. Squares are moved into the frame, and made smaller when they are larger than it.
-    """
-    box = face_box if face_box is not None else body_box
-    if kind == AnchorKind.GLOBAL or box is None:
-        return 0, 0, width, height
-    x0, y0, x1, y1 = (float(value) * side for value, side in zip(box, (width, height, width, height), strict=True))
-    if face_box is not None:
-        side, middle = AROUND_FACE[kind] * max(x1 - x0, y1 - y0), (y0 + y1) / 2
-    else:
-        side = max(x1 - x0, 0.6 * (y1 - y0)) * 1.1
-        middle = y0 - 0.05 * side + side / 2
-    side = max(8, round(min(side, width, height)))
-    left = min(max(0, round((x0 + x1) / 2 - side / 2)), max(0, width - side))
-    top = min(max(0, round(middle - side / 2)), max(0, height - side))
-    return left, top, min(width, left + side), min(height, top + side)
 
 
 def picture(frame: NDArray[np.uint8], kind: AnchorKind, face_box: Box | None, body_box: Box | None, height: int) -> Image.Image:
