@@ -21,6 +21,7 @@ import os
 import time
 import traceback
 from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Annotated, Generic, Literal, Protocol, TypeVar
@@ -45,6 +46,10 @@ class Work(Protocol[U_contra, R_co]):
     def name(self) -> str:
         """The stage's word, for messages."""
 
+    @property
+    def units_at_once(self) -> int:
+        """Units that a worker has in hand at the same time, each on a thread of its own: 1, unless units mostly wait for others."""
+
     def setup(self) -> None:
         """Called once per worker before its first unit, to load models. An error ends the job: it would hit every unit."""
 
@@ -52,11 +57,13 @@ class Work(Protocol[U_contra, R_co]):
         """Do one unit; an exception becomes its Outcome's error."""
 
     def close(self) -> None:
-        """Called once per worker after its last unit, unless the worker died."""
+        """Called once per worker after its last unit, unless the worker died; or to let go of units in hand, when the job is stopped."""
 
 
 class Stateless:
     """Base of work that has nothing to load and nothing to release."""
+
+    units_at_once = 1
 
     def setup(self) -> None:
         """Nothing to load."""
@@ -152,16 +159,34 @@ def starts_cluster(options: EngineOptions) -> bool:
     return options.engine == "auto" and not (options.address or os.environ.get("RAY_ADDRESS"))
 
 
-def run_here(work: Work[U, R], units: Iterable[U]) -> Iterator[Outcome[U, R]]:
-    """Do the units in this process, in order. A unit that kills the process kills the job: that is what workers are for."""
+def run_here(work: Work[U, R], units: Iterator[U]) -> Iterator[Outcome[U, R]]:
+    """Do the units in this process, in order; in the order of their completion, when the work has several in hand.
+
+    A unit that kills the process kills the job: that is what workers are for.
+    """
     if error := set_up(work):
         raise SetupError(str(error)) from error
+    pool = ThreadPoolExecutor(work.units_at_once) if work.units_at_once > 1 else None
     try:
-        for unit in units:
-            result, failure, seconds = attempt(work, unit)
-            yield Outcome(unit, result, failure, 1, seconds)
+        if pool is None:
+            for unit in units:
+                yield _outcome(unit, attempt(work, unit))
+        else:
+            yield from _side_by_side(pool, work, units)
     finally:
         work.close()
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+
+def _side_by_side(pool: ThreadPoolExecutor, work: Work[U, R], units: Iterator[U]) -> Iterator[Outcome[U, R]]:
+    """Keep as many units in hand as the work can have."""
+    in_hand = {pool.submit(attempt, work, unit): unit for unit in islice(units, work.units_at_once)}
+    while in_hand:
+        done, _ = wait(in_hand, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield _outcome(in_hand.pop(future), future.result())
+            in_hand |= {pool.submit(attempt, work, unit): unit for unit in islice(units, 1)}
 
 
 def set_up(work: Work[U, R]) -> InputError | None:
@@ -180,6 +205,12 @@ def attempt(work: Work[U, R], unit: U) -> tuple[R | None, InputError | None, flo
         return work(unit), None, time.perf_counter() - started
     except Exception as error:
         return None, _typed(error), time.perf_counter() - started
+
+
+def _outcome(unit: U, tried: tuple[R | None, InputError | None, float]) -> Outcome[U, R]:
+    """What became of a unit in its only attempt: in this process there are no deaths to survive."""
+    result, failure, seconds = tried
+    return Outcome(unit, result, failure, 1, seconds)
 
 
 def _typed(error: Exception, prefix: str = "") -> InputError:

@@ -36,6 +36,7 @@ class ObserveWork:
     perception: PerceptionOptions
     config_hash: str
     name: str = "observe"
+    units_at_once: int = 1
     _models: Perception | None = field(default=None, init=False, repr=False)
     _index: VideoIndex | None = field(default=None, init=False, repr=False)
 

@@ -24,7 +24,7 @@ from pipeline.pack import shards as shard_files
 from pipeline.pack.clips import pack_clips
 from pipeline.pack.options import PackOptions
 from pipeline.pack.shards import Piece, Row, ShardPlan
-from pipeline.pack.tasks import ANCHOR_COLUMNS, CLIP_COLUMNS, PackTask, accepted_rows, chunks, plan_tasks
+from pipeline.pack.tasks import ANCHOR_COLUMNS, CLIP_COLUMNS, PackTask, chunks, packable_rows, plan_tasks
 from schemas.table import TableVersionError
 from schemas.tables import ANCHORS, CLIPS, VIDEOS
 from schemas.vocabulary import FailureKind, Stage
@@ -36,6 +36,9 @@ CRASHES = {FailureKind.WORKER_DIED, FailureKind.TIMED_OUT, FailureKind.OUT_OF_ME
 
 READ_AHEAD = parts.READERS
 """Videos whose accepted rows are held in memory, as arrow, while it is planned what to pack."""
+
+WAITING = "clips waiting for a judge"
+"""What the summary counts clips under that are not packed before one of their character's anchors is judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +88,12 @@ def pack(job: Job, options: PackOptions) -> StageSummary:
     """Bring the shards below an output root in line with its tables.
 
     Reads ``videos``, ``clips`` and ``anchors`` of every video that select has finished; writes ``shards/``, and a row in ``failures`` for
-    each clip that cannot be packed (its source is the clip_id). When the shards are in line already, nothing is written.
+    each clip that cannot be packed (its source is the clip_id). When the shards are in line already, nothing is written. Clips whose
+    anchors all are pending wait, unless the options let pending anchors in; that is said.
 
     Returns:
         ``done`` clips were packed, ``skipped`` ones were in shards already, ``failed`` ones have a row in failures; counts of shards
-        written, kept and removed, and of bytes written; seconds by step.
+        written, kept and removed, of bytes written and of clips that wait; seconds by step.
 
     Raises:
         InputError: the storage failed while shards were put together; what was staged is used by the next run.
@@ -99,7 +103,10 @@ def pack(job: Job, options: PackOptions) -> StageSummary:
     shards = storage.join(job.out, shard_files.FOLDER)
     summary = StageSummary(Stage.PACK)
     present, intact = _present(shards)
-    wanted, missing = _wanted(job.out, options, present)
+    wanted, missing, waiting = _wanted(job.out, options, present)
+    summary.counts[WAITING] = waiting
+    if waiting:
+        job.progress.say(_waiting_note(waiting))
     log = FailureLog(job.out, Stage.PACK, ledger.config_hash(Stage.PACK, asdict(options)))
     log.clear_where(lambda source, _: source not in wanted)
     pieces = _stage_missing(job, shards, options, missing, log, summary)
@@ -113,10 +120,17 @@ def pack(job: Job, options: PackOptions) -> StageSummary:
     return summary
 
 
-def _accepted(out: str, video_id: str) -> tuple[pa.Table, pa.Table]:
-    """A video's accepted clips and, when there are some, its accepted anchors."""
-    clips = accepted_rows(parts.read_part(out, CLIPS, video_id, CLIP_COLUMNS))
-    return clips, accepted_rows(parts.read_part(out, ANCHORS, video_id, ANCHOR_COLUMNS)) if len(clips) else ANCHORS.empty()
+def _waiting_note(waiting: int) -> str:
+    clips = "1 clip waits" if waiting == 1 else f"{waiting} clips wait"
+    return f"{clips} for judged anchors: refine asks a judge about them, --pack.include-pending packs them as they are"
+
+
+def _packable(out: str, video_id: str, options: PackOptions) -> tuple[pa.Table, pa.Table]:
+    """A video's accepted clips and, when there are some, its anchors that may be packed."""
+    clips = packable_rows(parts.read_part(out, CLIPS, video_id, CLIP_COLUMNS))
+    if not len(clips):
+        return clips, ANCHORS.empty()
+    return clips, packable_rows(parts.read_part(out, ANCHORS, video_id, ANCHOR_COLUMNS), options.include_pending)
 
 
 def _present(shards: str) -> tuple[list[Row], bool]:
@@ -143,26 +157,34 @@ class _Missing:
     seconds: float
 
 
-def _wanted(out: str, options: PackOptions, present: Sequence[Row]) -> tuple[dict[str, str], list[_Missing]]:
-    """The sample_hash of every clip that belongs into shards, and what has to be made. Rows of anchors are not kept: they would be many."""
+def _wanted(out: str, options: PackOptions, present: Sequence[Row]) -> tuple[dict[str, str], list[_Missing], int]:
+    """The sample_hash of every clip that belongs into shards, what has to be made, and how many clips wait.
+
+    Rows of anchors are not kept: they would be many.
+    """
     packed = {(row["key"], row["sample_hash"]) for row in present}
     wanted: dict[str, str] = {}
-    missing = []
-    for video_id, tasks in _planned(out, finished_videos(out), options):
+    missing, waiting = [], 0
+    for video_id, clips, tasks in _planned(out, finished_videos(out), options):
+        waiting += clips - len(tasks)
         wanted |= {task.key: task.sample_hash for task in tasks}
         absent = [task for task in tasks if (task.key, task.sample_hash) not in packed]
         if absent:
             missing.append(_Missing(video_id, frozenset(task.key for task in absent), sum(_seconds(task) for task in absent)))
-    return wanted, missing
+    return wanted, missing, waiting
 
 
-def _planned(out: str, video_ids: Sequence[str], options: PackOptions) -> Iterator[tuple[str, list[PackTask]]]:
-    """The tasks of each video, some videos read ahead: on object stores most of the time is waiting."""
+def _planned(out: str, video_ids: Sequence[str], options: PackOptions) -> Iterator[tuple[str, int, list[PackTask]]]:
+    """Each video, the number of its accepted clips, and the tasks of those that need not wait.
+
+    Some videos are read ahead: on object stores most of the time is waiting.
+    """
     with ThreadPoolExecutor(parts.READERS) as pool:
         ahead: deque[Future[tuple[pa.Table, pa.Table]]] = deque()
         for position, video_id in enumerate(video_ids):
-            ahead += [pool.submit(_accepted, out, later) for later in video_ids[position + len(ahead) : position + READ_AHEAD]]
-            yield video_id, plan_tasks(*ahead.popleft().result(), options)
+            ahead += [pool.submit(_packable, out, later, options) for later in video_ids[position + len(ahead) : position + READ_AHEAD]]
+            clips, anchors = ahead.popleft().result()
+            yield video_id, len(clips), plan_tasks(clips, anchors, options)
 
 
 def _seconds(task: PackTask) -> float:
@@ -172,7 +194,7 @@ def _seconds(task: PackTask) -> float:
 def _units(out: str, options: PackOptions, missing: Sequence[_Missing]) -> Iterator[PackUnit]:
     for video in missing:
         uri = parts.read_part(out, VIDEOS, video.video_id, ["uri"])["uri"][0].as_py()
-        tasks = [task for task in plan_tasks(*_accepted(out, video.video_id), options) if task.key in video.keys]
+        tasks = [task for task in plan_tasks(*_packable(out, video.video_id, options), options) if task.key in video.keys]
         for chunk in chunks(tasks, options.chunk_seconds):
             yield PackUnit(uri, video.video_id, chunk)
 

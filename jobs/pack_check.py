@@ -1,7 +1,11 @@
 """``pack --check``: reads every shard below an output root back and says what is wrong."""
 
 from collections import defaultdict
+from collections.abc import Set
 from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs import ledger, parts
 from jobs.engine import Stateless, run_units
@@ -9,8 +13,9 @@ from jobs.stage import Job
 from pipeline import storage
 from pipeline.pack.check import check_coverage, check_files, check_shard
 from pipeline.pack.shards import FOLDER, INDEX, Row, read_shard_index
-from schemas.tables import CLIPS, FAILURES
-from schemas.vocabulary import Stage, Status
+from pipeline.pack.tasks import packable_rows, waiting_clips
+from schemas.tables import ANCHORS, CLIPS, FAILURES
+from schemas.vocabulary import Stage
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,8 @@ def check(job: Job) -> list[str]:
     """Read everything in the shards back; a line for each thing that is wrong, none when all is well, which is said.
 
     Every member is read by the byte range that the index gives and compared with what the tar holds; the metadata is parsed; video, audio
-    and pictures are decoded and counted; index, shards and the clips table must know the same samples.
+    and pictures are decoded and counted; index, shards and the clips table must know the same samples. Clips that wait for judged anchors
+    may be packed, with pending ones, or not.
     """
     shards = storage.join(job.out, FOLDER)
     if not storage.exists(storage.join(shards, INDEX)):
@@ -42,13 +48,16 @@ def check(job: Job) -> list[str]:
     for row in rows:
         by_shard[row["shard"]].append(row)
     failed = parts.read_parts(job.out, FAILURES, columns=["source"])["source"].to_pylist()
-    problems = check_files(shards, rows) + check_coverage(rows, _accepted(job.out), failed)
+    clips = _accepted(job.out)
+    waiting = _waiting(job.out, clips, {*failed, *(row["key"] for row in rows)})
+    problems = check_files(shards, rows) + check_coverage(rows, clips["clip_id"].to_pylist(), {*failed, *waiting})
     with job.progress.stage("check", len(by_shard)) as progress:
         for outcome in run_units(CheckWork(shards), sorted(by_shard.items()), job.engine):
             problems += outcome.result if outcome.result is not None else [f"{outcome.unit[0]}: {outcome.error}"]
             progress.advance(failed=bool(outcome.error or outcome.result))
     if not problems:
-        job.progress.say(f"{_plural(len(rows), 'sample')} in {_plural(len(by_shard), 'shard')}: all right")
+        also = f"; without {_plural(len(waiting), 'clip')} whose anchors no judge has seen" if waiting else ""
+        job.progress.say(f"{_plural(len(rows), 'sample')} in {_plural(len(by_shard), 'shard')}: all right{also}")
     return sorted(problems)
 
 
@@ -57,9 +66,18 @@ def finished_videos(out: str) -> list[str]:
     return sorted({unit.video_id for unit in ledger.load(out, Stage.SELECT).values()})
 
 
-def _accepted(out: str) -> set[str]:
-    clips = parts.read_parts(out, CLIPS, finished_videos(out), ["clip_id", "status"]).to_pylist()
-    return {clip["clip_id"] for clip in clips if clip["status"] == Status.ACCEPTED}
+def _accepted(out: str) -> pa.Table:
+    columns = ["clip_id", "video_id", "character_id", "status", "anchors_inside", "anchors_outside"]
+    return packable_rows(parts.read_parts(out, CLIPS, finished_videos(out), columns))
+
+
+def _waiting(out: str, clips: pa.Table, known: Set[str]) -> set[str]:
+    """Those of the accepted clips that wait for judged anchors, among the ones nothing is known of: only their videos' anchors are read."""
+    unknown = clips.filter(pc.invert(pc.is_in(clips["clip_id"], pa.array(sorted(known), pa.string()))))
+    waiting: set[str] = set()
+    for video_id in sorted(set(unknown["video_id"].to_pylist())):
+        waiting |= waiting_clips(unknown.filter(pc.equal(unknown["video_id"], video_id)), parts.read_part(out, ANCHORS, video_id, ["character_id", "status"]))
+    return waiting
 
 
 def _plural(number: int, noun: str) -> str:

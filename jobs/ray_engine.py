@@ -1,4 +1,4 @@
-"""The engine's execution on Ray: a crew of actors, each with one unit in hand. See jobs.engine for why.
+"""The engine's execution on Ray: a crew of actors, each with one unit in hand, or the few its work can have. See jobs.engine for why.
 
 A worker that dies (a segmentation fault in a decoder, the out-of-memory killer, a lost node) is replaced and its unit started again,
 up to a number of attempts. A worker that does not return in time is killed and replaced, its unit is not started again.
@@ -77,11 +77,18 @@ class _Try(Generic[U]):
 
 
 @dataclass(slots=True, eq=False)
-class _Worker(Generic[U]):
-    """An actor, what it was asked last, and for which unit (none: for its setup)."""
+class _Worker:
+    """An actor and the number of units it has in hand."""
 
     actor: Any
-    reference: Any
+    in_hand: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Call(Generic[U]):
+    """What a worker was asked: to do a unit, or (none) to set itself up."""
+
+    worker: _Worker
     current: _Try[U] | None = None
     since: float = field(default_factory=time.monotonic)
 
@@ -177,12 +184,15 @@ class _Crew(Generic[U, R]):
     def __init__(self, work: Work[U, R], units: Iterable[U], options: EngineOptions) -> None:
         self._work = ray.put(work)
         self._name = work.name
+        self._at_once = work.units_at_once
         self._source = iter(units)
         self._options = options
-        self._actor: Any = ray.remote(_Actor).options(num_cpus=options.cpus_per_worker, num_gpus=options.gpus_per_worker, scheduling_strategy="SPREAD")
+        self._actor: Any = ray.remote(_Actor).options(
+            num_cpus=options.cpus_per_worker, num_gpus=options.gpus_per_worker, scheduling_strategy="SPREAD", max_concurrency=work.units_at_once
+        )
         self._waiting: deque[_Try[U]] = deque()
-        self._workers: dict[Any, _Worker[U]] = {}
-        self._idle: list[_Worker[U]] = []
+        self._calls: dict[Any, _Call[U]] = {}
+        self._ready: list[_Worker] = []
         self._limit, self._looked = 0, -math.inf
         self._setup_deaths = 0
 
@@ -192,69 +202,74 @@ class _Crew(Generic[U, R]):
             self._take_units()
             self._give_units()
             self._hire()
-            if not self._waiting and not any(worker.current for worker in self._workers.values()):
+            if not self._waiting and not any(call.current for call in self._calls.values()):
                 return
-            ready, _ = ray.wait(list(self._workers), num_returns=1, timeout=self._patience())
+            ready, _ = ray.wait(list(self._calls), num_returns=1, timeout=self._patience())
             for reference in ready:
-                yield from self._returned(self._workers.pop(reference))
+                yield from self._returned(reference, self._calls.pop(reference))
             yield from self._overdue()
 
     def close(self) -> None:
         """Let every worker close its models, then end it. One that is still in its setup has nothing to close."""
-        closing = [worker.actor.close.remote() for worker in self._idle]
+        set_up, _ = ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0) if self._calls else ([], [])
+        closing = [worker.actor.close.remote() for worker in [*self._ready, *(self._calls[reference].worker for reference in set_up)]]
         if closing:
             ray.wait(closing, num_returns=len(closing), timeout=CLOSE_SECONDS)
         self.kill()
 
     def kill(self) -> None:
         """End every worker at once."""
-        for worker in [*self._idle, *self._workers.values()]:
+        for worker in {*self._ready, *(call.worker for call in self._calls.values())}:
             ray.kill(worker.actor)
-        self._idle, self._workers = [], {}
+        self._ready, self._calls = [], {}
 
     def _take_units(self) -> None:
         """Keep as many units at hand as there may be workers."""
         if time.monotonic() - self._looked > LOOK_AGAIN_SECONDS:
             self._limit, self._looked = _most_workers(self._options), time.monotonic()
-        while len(self._waiting) < self._limit:
+        while len(self._waiting) < self._limit * self._at_once:
             try:
                 self._waiting.append(_Try(next(self._source)))
             except StopIteration:
                 return
 
     def _give_units(self) -> None:
-        while self._idle and self._waiting:
-            worker, next_try = self._idle.pop(), self._waiting.popleft()
+        """Give units to whoever has the fewest in hand."""
+        while self._waiting and (free := [worker for worker in self._ready if worker.in_hand < self._at_once]):
+            worker, next_try = min(free, key=lambda worker: worker.in_hand), self._waiting.popleft()
             next_try.attempts += 1
-            worker.current, worker.since = next_try, time.monotonic()
-            worker.reference = worker.actor.attempt.remote(next_try.unit)
-            self._workers[worker.reference] = worker
+            worker.in_hand += 1
+            self._calls[worker.actor.attempt.remote(next_try.unit)] = _Call(worker, next_try)
 
     def _hire(self) -> None:
         """Start workers for units that nobody is free to take."""
-        starting = sum(worker.current is None for worker in self._workers.values())
-        for _ in range(min(len(self._waiting) - starting, self._limit - len(self._workers) - len(self._idle))):
+        starting = sum(call.current is None for call in self._calls.values())
+        for _ in range(min(math.ceil(len(self._waiting) / self._at_once) - starting, self._limit - len(self._ready) - starting)):
             actor = self._actor.remote(self._work)
-            reference = actor.set_up.remote()
-            self._workers[reference] = _Worker(actor, reference)
+            self._calls[actor.set_up.remote()] = _Call(_Worker(actor))
 
-    def _returned(self, worker: _Worker[U]) -> Iterator[Outcome[U, R]]:
-        """A worker answered, or died."""
-        current, worker.current = worker.current, None
+    def _returned(self, reference: Any, call: _Call[U]) -> Iterator[Outcome[U, R]]:
+        """A worker answered, or died; each of the units it had in hand comes here by itself then."""
         try:
-            answer = ray.get(worker.reference)
+            answer = ray.get(reference)
         except RayError as error:
-            ray.kill(worker.actor)
-            yield from self._died(current, error, time.monotonic() - worker.since)
+            self._dismiss(call.worker)
+            yield from self._died(call.current, error, time.monotonic() - call.since)
             return
-        if current is None:
+        if call.current is None:
             if answer is not None:
                 raise SetupError(str(answer)) from answer
             self._setup_deaths = 0
+            self._ready.append(call.worker)
         else:
+            call.worker.in_hand -= 1
             result, failure, seconds = answer
-            yield Outcome(current.unit, result, failure, current.attempts, seconds)
-        self._idle.append(worker)
+            yield Outcome(call.current.unit, result, failure, call.current.attempts, seconds)
+
+    def _dismiss(self, worker: _Worker) -> None:
+        """End a worker; that it is dead already does no harm."""
+        ray.kill(worker.actor)
+        self._ready = [other for other in self._ready if other is not worker]
 
     def _died(self, current: _Try[U] | None, error: RayError, seconds: float) -> Iterator[Outcome[U, R]]:
         what = _first_line(error)
@@ -274,19 +289,19 @@ class _Crew(Generic[U, R]):
         """Give up units that take too long, and their workers."""
         limit = self._options.timeout_minutes * 60
         now = time.monotonic()
-        for worker in [worker for worker in self._workers.values() if limit and worker.current and now - worker.since > limit]:
-            ray.kill(worker.actor)
-            del self._workers[worker.reference]
-            assert worker.current is not None
-            message = (
-                f"{self._name} of {worker.current.unit} did not end within {self._options.timeout_minutes:g} minutes; raise timeout-minutes, or leave it out"
-            )
-            yield Outcome(worker.current.unit, None, InputError(FailureKind.TIMED_OUT, message), worker.current.attempts, now - worker.since)
+        for reference, call in list(self._calls.items()):
+            if not limit or call.current is None or now - call.since <= limit:
+                continue
+            self._dismiss(call.worker)
+            del self._calls[reference]
+            unit = call.current.unit
+            message = f"{self._name} of {unit} did not end within {self._options.timeout_minutes:g} minutes; raise timeout-minutes, or leave it out"
+            yield Outcome(unit, None, InputError(FailureKind.TIMED_OUT, message), call.current.attempts, now - call.since)
 
     def _patience(self) -> float:
         """Seconds until something must be looked at even when no worker answers."""
         limit = self._options.timeout_minutes * 60
-        busy = [worker.since + limit - time.monotonic() for worker in self._workers.values() if limit and worker.current]
+        busy = [call.since + limit - time.monotonic() for call in self._calls.values() if limit and call.current]
         return max(0.01, min([LOOK_AGAIN_SECONDS, *busy]))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.engine import EngineOptions, Outcome, SetupError, chosen_engine, run_here, run_units
 from schemas.vocabulary import FailureKind
-from tests.jobs.works import Square, Unready, Word
+from tests.jobs.works import Square, Together, Unready, Word
 
 BOTH = pytest.mark.parametrize("options", [EngineOptions(engine="local"), EngineOptions(engine="ray", workers=2)], ids=["local", "ray"])
 
@@ -47,6 +47,19 @@ def test_setup_and_close_are_called_once_per_worker(options: EngineOptions, tmp_
     assert words(tmp_path).count("close") == words(tmp_path).count("setup")
 
 
+@pytest.mark.parametrize("options", [EngineOptions(engine="local"), EngineOptions(engine="ray", workers=1)], ids=["local", "ray"])
+def test_work_that_waits_has_several_units_in_hand(options: EngineOptions, tmp_path: Path) -> None:
+    outcomes = list(run_units(Together(str(tmp_path)), range(9), options))
+    assert sorted((outcome.unit, outcome.result, outcome.attempts) for outcome in outcomes) == [(unit, unit, 1) for unit in range(9)]
+
+
+def test_closing_the_iterator_lets_go_of_the_units_in_hand(tmp_path: Path) -> None:
+    outcomes = run_here(Together(str(tmp_path)), iter(range(5)))  # after three that meet, two are left waiting for a third
+    for _ in range(3):
+        next(outcomes)
+    outcomes.close()  # type: ignore[attr-defined]
+
+
 @BOTH
 def test_a_setup_that_fails_ends_the_job_with_one_clear_message(options: EngineOptions) -> None:
     outcomes: list[Outcome[int, int]] = []
@@ -72,7 +85,7 @@ def test_units_are_taken_as_they_are_needed(options: EngineOptions) -> None:
 
 
 def test_the_work_is_closed_when_the_caller_stops_early(tmp_path: Path) -> None:
-    outcomes = run_here(Square(str(tmp_path)), range(10))
+    outcomes = run_here(Square(str(tmp_path)), iter(range(10)))
     next(outcomes)
     outcomes.close()  # type: ignore[attr-defined]
     assert words(tmp_path) == ["close", "setup", "unit"]

@@ -13,7 +13,7 @@ import ray
 from jobs.engine import EngineOptions, Outcome, SetupError, run_units
 from jobs.ray_engine import connect, disconnect
 from schemas.vocabulary import FailureKind
-from tests.jobs.works import Square, Unready, Word
+from tests.jobs.works import Square, Together, Unready, Word
 
 OPTIONS = EngineOptions(engine="ray", workers=2)
 
@@ -56,6 +56,11 @@ def test_a_unit_that_kills_its_worker_is_tried_again_and_then_given_up(word: str
 def test_a_unit_that_killed_its_worker_once_succeeds_on_the_next(tmp_path: Path) -> None:
     (outcome,) = run(tmp_path, ["exit once"]).values()
     assert (outcome.error, outcome.attempts) == (None, 2)
+
+
+def test_units_that_were_in_hand_when_a_worker_died_are_tried_again(tmp_path: Path) -> None:
+    outcomes = list(run_units(Together(str(tmp_path)), [-1, 2, 3], EngineOptions(engine="ray", workers=1)))
+    assert sorted((outcome.unit, outcome.result, outcome.attempts) for outcome in outcomes) == [(-1, -1, 2), (2, 2, 2), (3, 3, 2)]
 
 
 def test_a_hung_unit_is_given_up_in_time_and_its_process_killed(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class Count:
 
     damaged: tuple[str, ...] = ()
     name: str = "observe"
+    units_at_once: int = 1
 
     def setup(self) -> None:
         pass

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ class Square:
     folder: str = ""
     """where calls of setup and close, and attempts, leave a file each"""
     name: str = "square"
+    units_at_once: int = 1
 
     def setup(self) -> None:
         self._note("setup")
@@ -71,6 +73,7 @@ class Unready:
 
     dies: bool = False
     name: str = "unready"
+    units_at_once: int = 1
 
     def setup(self) -> None:
         if self.dies:
@@ -82,3 +85,28 @@ class Unready:
 
     def close(self) -> None:
         pass
+
+
+@dataclass
+class Together:
+    """Its units, numbers, end only when as many as it can have in hand are in one worker's hands; one that is negative ends the worker, once."""
+
+    folder: str
+    units_at_once: int = 3
+    name: str = "together"
+
+    def setup(self) -> None:
+        self._barrier = threading.Barrier(self.units_at_once)
+
+    def __call__(self, unit: int) -> int:
+        died = Path(self.folder) / "died"
+        if unit < 0 and not died.exists():
+            while self._barrier.n_waiting < self.units_at_once - 1:
+                time.sleep(0.01)
+            died.touch()
+            os._exit(7)
+        self._barrier.wait(60)
+        return unit
+
+    def close(self) -> None:
+        self._barrier.abort()
