@@ -7,6 +7,9 @@ from typing import Literal
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
+_WITHOUT_INFLUENCE = {"shard_bytes", "chunk_seconds", "threads", "include_pending"}
+"""On a given clip with a given superset: that a pending anchor was let in shows in the superset."""
+
 
 @dataclass(frozen=True, slots=True)
 class PackOptions:
@@ -34,6 +37,8 @@ class PackOptions:
     """anchors per sample and expression, at most"""
     max_anchors: int = 16
     """anchors per sample over all kinds, at most"""
+    include_pending: bool = False
+    """also pack anchors that no judge has seen yet"""
     seed: int = 0
     """what the supersets and the order of the samples in the shards are drawn with"""
     shard_bytes: int = 256 * 1024 * 1024
@@ -67,6 +72,6 @@ class PackOptions:
 
     @property
     def content_hash(self) -> str:
-        """Hash of what changes a sample's bytes; how shards are filled and how work is cut does not."""
-        content = {name: value for name, value in asdict(self).items() if name not in ("shard_bytes", "chunk_seconds", "threads")}
+        """Hash of what changes a sample's bytes, beside its clip and its superset; how shards are filled and how work is cut does not."""
+        content = {name: value for name, value in asdict(self).items() if name not in _WITHOUT_INFLUENCE}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

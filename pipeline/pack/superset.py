@@ -12,7 +12,7 @@ from itertools import zip_longest
 from typing import Any
 
 from pipeline.pack.options import PackOptions
-from schemas.vocabulary import SUBCLASSES, AnchorKind, Status
+from schemas.vocabulary import SUBCLASSES, AnchorKind
 
 Row = Mapping[str, Any]
 
@@ -26,10 +26,10 @@ def draw_superset(clip: Row, anchors: Iterable[Row], options: PackOptions) -> li
 
     Args:
         clip: a row of the clips table.
-        anchors: rows of the anchors table; those of other characters and those not accepted are left out.
+        anchors: rows of the anchors table that may be packed; those of other characters are left out.
         options: caps and seed.
     """
-    own = [anchor for anchor in anchors if anchor["character_id"] == clip["character_id"] and anchor["status"] == Status.ACCEPTED]
+    own = [anchor for anchor in anchors if anchor["character_id"] == clip["character_id"]]
     ranked = sorted(own, key=lambda anchor: (_ticket(options.seed, clip["clip_id"], anchor["anchor_id"]), anchor["anchor_id"]))
     bins: dict[tuple[int, int], list[Row]] = defaultdict(list)
     for anchor in ranked:

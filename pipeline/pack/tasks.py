@@ -1,4 +1,7 @@
-"""What has to be packed: one task per accepted clip, with the superset drawn for it and the hash of all it will be made from."""
+"""What has to be packed: one task per accepted clip, with the superset drawn for it and the hash of all it will be made from.
+
+A clip whose anchors no judge has seen yet waits for them: without any it would not teach who is to be kept.
+"""
 
 import hashlib
 import json
@@ -15,10 +18,16 @@ from pipeline.pack.superset import draw_superset
 from schemas.sample import SAMPLE_VERSION
 from schemas.vocabulary import Status
 
-CLIP_COLUMNS = ["clip_id", "video_id", "shot_id", "track_id", "character_id", "start_ns", "end_ns", "frame_count", "frame_rate", "status", "caption"]
+PACKED_OF_CLIPS = ["clip_id", "video_id", "shot_id", "track_id", "character_id", "start_ns", "end_ns", "frame_count", "frame_rate", "caption"]
+"""Columns of the clips table that a sample is made from."""
+
+PACKED_OF_ANCHORS = ["anchor_id", "character_id", "pts_ns", "kind", "subclass", "score", "face_box", "body_box"]
+"""Columns of the anchors table that a sample is made from. Not the status: a pending anchor that is confirmed makes the same sample."""
+
+CLIP_COLUMNS = [*PACKED_OF_CLIPS, "status", "anchors_inside", "anchors_outside"]
 """Columns of the clips table that packing looks at."""
 
-ANCHOR_COLUMNS = ["anchor_id", "character_id", "pts_ns", "kind", "subclass", "status", "score", "face_box", "body_box"]
+ANCHOR_COLUMNS = [*PACKED_OF_ANCHORS, "status"]
 """Columns of the anchors table that packing looks at."""
 
 
@@ -27,8 +36,8 @@ class PackTask:
     """One clip to pack.
 
     Attributes:
-        clip: its row, CLIP_COLUMNS.
-        anchors: the superset's rows, ANCHOR_COLUMNS, in the order of the sample's files.
+        clip: its row, PACKED_OF_CLIPS.
+        anchors: the superset's rows, PACKED_OF_ANCHORS, in the order of the sample's files.
         sample_hash: 16 hex digits over the clip, the superset, the options that change a sample, and the sample's version. The video itself is
             in it by its video_id.
     """
@@ -43,13 +52,28 @@ class PackTask:
         return str(self.clip["clip_id"])
 
 
-def accepted_rows(rows: pa.Table) -> pa.Table:
-    """The accepted ones among rows of the clips or the anchors table, without a look at the others: candidates are many."""
-    return rows.filter(pc.equal(rows["status"].cast(pa.string()), Status.ACCEPTED))
+def packable_rows(rows: pa.Table, include_pending: bool = False) -> pa.Table:
+    """The accepted ones, or also the pending ones, of the clips or the anchors table, without a look at the others: candidates are many."""
+    wanted = [Status.ACCEPTED, Status.PENDING] if include_pending else [Status.ACCEPTED]
+    return rows.filter(pc.is_in(rows["status"].cast(pa.string()), pa.array(map(str, wanted))))
+
+
+def waiting_clips(clips: pa.Table, anchors: pa.Table, include_pending: bool = False) -> set[str]:
+    """The clip_id of each accepted clip of which select counted anchors, while none of its character may be packed now.
+
+    Args:
+        clips: rows of the clips table: clip_id, character_id, status and the two counts of anchors.
+        anchors: rows of the anchors table of the same videos: character_id and status.
+        include_pending: pending anchors may be packed.
+    """
+    clips = packable_rows(clips)
+    counted = pc.greater(pc.add(clips["anchors_inside"], clips["anchors_outside"]), 0)
+    has_some = pc.is_in(clips["character_id"], packable_rows(anchors, include_pending)["character_id"].combine_chunks())
+    return set(clips.filter(pc.and_(counted, pc.invert(has_some)))["clip_id"].to_pylist())
 
 
 def plan_tasks(clips: pa.Table, anchors: pa.Table, options: PackOptions) -> list[PackTask]:
-    """The tasks of one video's accepted clips, in the order of their start.
+    """The tasks of one video's accepted clips that need not wait, in the order of their start.
 
     Args:
         clips: the clips table, of one video.
@@ -57,12 +81,14 @@ def plan_tasks(clips: pa.Table, anchors: pa.Table, options: PackOptions) -> list
         options: how to pack.
     """
     by_character: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for anchor in accepted_rows(anchors).select(ANCHOR_COLUMNS).to_pylist():
+    for anchor in packable_rows(anchors, options.include_pending).select(PACKED_OF_ANCHORS).to_pylist():
         by_character[anchor["character_id"]].append(anchor)
+    waiting = waiting_clips(clips, anchors, options.include_pending)
     tasks = []
-    for clip in sorted(accepted_rows(clips).select(CLIP_COLUMNS).to_pylist(), key=lambda clip: (clip["start_ns"], clip["clip_id"])):
-        superset = tuple(draw_superset(clip, by_character[clip["character_id"]], options))
-        tasks.append(PackTask(clip, superset, _sample_hash(clip, superset, options)))
+    for clip in sorted(packable_rows(clips).select(PACKED_OF_CLIPS).to_pylist(), key=lambda clip: (clip["start_ns"], clip["clip_id"])):
+        if clip["clip_id"] not in waiting:
+            superset = tuple(draw_superset(clip, by_character[clip["character_id"]], options))
+            tasks.append(PackTask(clip, superset, _sample_hash(clip, superset, options)))
     return tasks
 
 

@@ -1,21 +1,26 @@
 """The pack job on generated videos: increments, interruptions, failures; the shards as webdataset sees them."""
 
+import io
 import os
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pytest
 import webdataset
+from rich.console import Console
 
 from jobs import pack as pack_job
 from jobs import parts
 from jobs.engine import EngineOptions
 from jobs.pack import check, pack
+from jobs.progress import Progress
+from jobs.stage import Job
 from pipeline.failures import InputError
 from pipeline.pack import shards as shard_files
 from pipeline.pack.clips import pack_clips
@@ -175,8 +180,6 @@ def test_an_orphan_is_removed(out: Path) -> None:
 
 
 def test_an_index_of_another_release_is_packed_anew(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
     from schemas.tables import SHARD_INDEX
 
     with monkeypatch.context() as other:
@@ -249,6 +252,66 @@ def test_what_was_staged_is_not_made_again(out: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(pack_job, "pack_clips", _never)
     assert pack(job_at(out), FAST).done == 6
     assert check(job_at(out)) == []
+
+
+@pytest.fixture
+def unjudged(tmp_path: Path, videos: dict[str, Written]) -> Path:
+    """As ``out``, but no judge has seen the anchors of the second video yet, which are counted in its clips."""
+    add_video(tmp_path, videos["one"].path, some_clips("one"), some_anchors("one", videos["one"].pts_ns[::20]))
+    pending(tmp_path, videos)
+    return tmp_path
+
+
+def pending(out: Path, videos: dict[str, Written], caption: str | None = None, **changes: Any) -> None:
+    """The second video's rows: anchors as they are without a judge, apart from the changes; the caption is its first clip's."""
+    clips = [clip | {"anchors_outside": 1} for clip in some_clips("two")]
+    clips[0]["caption"] = caption
+    anchors = some_anchors("two", videos["two"].pts_ns[::20])
+    add_video(out, videos["two"].path, clips, [anchor | {"status": "pending", "reason": "not_asked", "decision": "pending"} | changes for anchor in anchors])
+
+
+def test_clips_whose_anchors_nobody_judged_wait_and_that_is_said(unjudged: Path) -> None:
+    said = io.StringIO()
+    job = Job(str(unjudged), EngineOptions(engine="local"), Progress(Console(file=said)))
+    summary = pack(job, FAST)
+    assert (summary.done, summary.skipped, summary.failed, summary.counts["clips waiting for a judge"]) == (3, 0, 0, 3)
+    assert "3 clips wait for judged anchors: refine asks a judge about them, --pack.include-pending packs them as they are" in said.getvalue()
+    assert sorted(streamed(unjudged)) == ["one-0", "one-1", "one-2"]
+    assert check(job) == []
+    assert "without 3 clips whose anchors no judge has seen" in said.getvalue()
+
+
+def test_pending_anchors_that_are_let_in_and_confirmed_later_are_packed_once(unjudged: Path, videos: dict[str, Written]) -> None:
+    let_in = replace(FAST, include_pending=True)
+    summary = pack(job_at(unjudged), let_in)
+    assert (summary.done, summary.counts["clips waiting for a judge"]) == (6, 0)
+    assert all(sample.metadata.anchors for sample in streamed(unjudged).values())
+    assert check(job_at(unjudged)) == []
+    before = files(unjudged / "shards")
+    pending(unjudged, videos, status="accepted", reason=None, decision="accept")
+    for options in (let_in, FAST):
+        assert (pack(job_at(unjudged), options).done, files(unjudged / "shards")) == (0, before)
+    assert check(job_at(unjudged)) == []
+
+
+def test_shards_with_pending_anchors_go_when_these_are_no_longer_let_in(unjudged: Path) -> None:
+    pack(job_at(unjudged), replace(FAST, include_pending=True))
+    assert (summary := pack(job_at(unjudged), FAST)).done == 0
+    assert summary.counts["clips waiting for a judge"] == 3
+    assert sorted(streamed(unjudged)) == ["one-0", "one-1", "one-2"]
+    assert check(job_at(unjudged)) == []
+
+
+def test_a_caption_packs_its_clip_anew_and_no_other(unjudged: Path, videos: dict[str, Written]) -> None:
+    let_in = replace(FAST, include_pending=True)
+    pack(job_at(unjudged), let_in)
+    before = streamed(unjudged)
+    pending(unjudged, videos, caption="A woman reads a letter at a window.", status="accepted", reason=None, decision="accept")
+    assert pack(job_at(unjudged), FAST).done == 1
+    after = streamed(unjudged)
+    assert after["two-0"].metadata.caption == "A woman reads a letter at a window."
+    assert {key: sample for key, sample in after.items() if key != "two-0"} == {key: sample for key, sample in before.items() if key != "two-0"}
+    assert check(job_at(unjudged)) == []
 
 
 def _never(*_: Any) -> Iterator[Any]:

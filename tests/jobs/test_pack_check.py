@@ -13,9 +13,10 @@ from jobs.pack_check import check, finished_videos
 from jobs.progress import Progress
 from jobs.stage import Job
 from pipeline.pack.options import PackOptions
-from schemas.tables import CLIPS
+from schemas.tables import ANCHORS, CLIPS
 from tests.barcode import Kind, write_video
 from tests.jobs.pack_root import add_video, files, job_at, some_clips
+from tests.pipeline.pack.rows import anchor_row
 
 
 @pytest.fixture
@@ -52,6 +53,21 @@ def test_tables_that_went_on_are_noticed(out: Path) -> None:
         "a-0: is in a shard, but not an accepted clip: run pack",
         "a-2: is an accepted clip, but neither in a shard nor among the failures: run pack",
     ]
+
+
+def test_a_clip_that_waits_is_no_clip_that_was_forgotten(out: Path) -> None:
+    pack(job_at(out), PackOptions(preset="ultrafast"))
+    (video_id,) = finished_videos(str(out))
+    rows = [clip | {"video_id": video_id} for clip in some_clips("a", 4)]
+    rows[2] |= {"anchors_inside": 1, "character_id": "unjudged"}
+    rows[3] |= {"anchors_inside": 1, "character_id": "judged"}
+    parts.write_part(str(out), CLIPS, video_id, CLIPS.from_rows(rows))
+    anchors = [
+        anchor_row(f"{name}-{status}", 0, character_id=name, status=status, video_id=video_id)
+        for name, status in (("unjudged", "pending"), ("judged", "pending"), ("judged", "accepted"))
+    ]
+    parts.write_part(str(out), ANCHORS, video_id, ANCHORS.from_rows(anchors))
+    assert check(job_at(out)) == ["a-3: is an accepted clip, but neither in a shard nor among the failures: run pack"]
 
 
 def test_an_index_that_is_none_is_named(out: Path) -> None:

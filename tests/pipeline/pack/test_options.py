@@ -16,8 +16,8 @@ def test_values_out_of_range_are_named(name: str, value: int) -> None:
 
 
 def test_the_hash_changes_with_what_changes_a_sample_and_with_nothing_else() -> None:
-    other: dict[str, Any] = {"upscale": True, "audio": False, "preset": "slow", "decoder": "decord", "area": 400}
+    other: dict[str, Any] = {"upscale": True, "audio": False, "preset": "slow", "decoder": "decord", "area": 400, "include_pending": True}
     for field in fields(PackOptions):
         changed = replace(PackOptions(), **{field.name: other.get(field.name, 40)})
-        without_influence = field.name in ("shard_bytes", "chunk_seconds", "threads")
+        without_influence = field.name in ("shard_bytes", "chunk_seconds", "threads", "include_pending")
         assert (changed.content_hash == PackOptions().content_hash) == without_influence, field.name
