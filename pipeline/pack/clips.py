@@ -6,7 +6,7 @@ video's length or the number of clips.
 
 import io
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -25,6 +25,7 @@ from pipeline.pack.tasks import PackTask
 from pipeline.video.decoders import open_decoder
 from pipeline.video.index import VideoIndex
 from pipeline.video.protocols import Decoder, Frame
+from pipeline.video.reading import read_each
 from schemas.sample import AUDIO_RATE, Sample, SampleAnchor, SampleMetadata, anchor_file
 from schemas.vocabulary import SUBCLASSES, AnchorKind, FailureKind
 
@@ -66,7 +67,7 @@ def _check_identity(index: VideoIndex, tasks: Sequence[PackTask]) -> None:
 def _anchor_pictures(decoder: Decoder, tasks: Sequence[PackTask], bucket: Bucket, options: PackOptions) -> dict[int, bytes | InputError]:
     """JPEGs of all anchors' frames by presentation time, or why one cannot be had."""
     pictures: dict[int, bytes | InputError] = {}
-    for pts_ns, frame in _read(decoder, sorted({int(anchor["pts_ns"]) for task in tasks for anchor in task.anchors})):
+    for pts_ns, frame in read_each(decoder, sorted({int(anchor["pts_ns"]) for task in tasks for anchor in task.anchors})):
         if isinstance(frame, InputError):
             pictures[pts_ns] = frame
         elif frame.pts_ns != pts_ns:
@@ -93,7 +94,7 @@ def _clip_samples(
             resources.callback(clip.close)
             for pts_ns in clip.times:
                 showing[pts_ns].append(clip)
-        for pts_ns, frame in _read(decoder, sorted(showing), lambda pts_ns: any(not clip.closed for clip in showing[pts_ns])):
+        for pts_ns, frame in read_each(decoder, sorted(showing), lambda pts_ns: any(not clip.closed for clip in showing[pts_ns])):
             open_clips = [clip for clip in showing.pop(pts_ns) if not clip.closed]
             picture = _picture(frame, bucket) if open_clips and not isinstance(frame, InputError) else None
             for clip in open_clips:
@@ -102,21 +103,6 @@ def _clip_samples(
                     yield clip.task, frame
                 elif picture is not None and clip.add(pts_ns, picture):
                     yield clip.task, clip.finish(audio, pictures)
-
-
-def _read(decoder: Decoder, wanted: Sequence[int], needed: Callable[[int], bool] = lambda _: True) -> Iterator[tuple[int, Frame | InputError]]:
-    """The frames nearest to ascending times; where decoding fails, the error instead, and on with the next time that is still needed."""
-    remaining = list(wanted)
-    while remaining:
-        done = 0
-        try:
-            for pts_ns, frame in zip(remaining, decoder.read(remaining), strict=True):
-                yield pts_ns, frame
-                done += 1
-            return
-        except InputError as error:
-            yield remaining[done], error
-        remaining = [pts_ns for pts_ns in remaining[done + 1 :] if needed(pts_ns)]
 
 
 class _Clip:
