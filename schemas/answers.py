@@ -31,8 +31,11 @@ CERTAINTIES = (1, 2, 3, 4, 5)
 TEXTS = ("action", "appearance", "scene")
 """The fields of a caption, in the order they are told."""
 
-TEXT_PATTERN = r"^[A-Za-z0-9][ !#-Z_-~]{7,159}$"
-"""8 to 160 characters of printable ASCII without quotation mark, backslash, brackets and caret, the first one a letter or a digit."""
+TEXT_PATTERN = r"^[A-Za-z0-9][ !#-Z_-~]{7,79}[ !#-Z_-~]{0,80}$"
+"""8 to 160 characters of printable ASCII without quotation mark, backslash, brackets and caret, the first one a letter or a digit.
+
+The repetition is in two parts because xgrammar 0.2.8 fails on one of more than 128, and a vLLM server then answers with a 500.
+"""
 
 CAMERA_SENTENCES = {
     Camera.STATIC: "The camera is static.",
