@@ -78,12 +78,13 @@ def card(axes: Axes, x: float, y: float, width: float, height: float, title: str
 
 def flow() -> None:
     """From raw video to shards: what every stage reads and writes."""
-    figure, axes = canvas(12.4, 4.1)
+    figure, axes = canvas(14.85, 4.1)
     axes.text(0.3, 3.82, "From raw video to training shards", fontsize=13, weight="bold", color=INK)
     stages = [
         ("raw videos", "paths, folders, globs, any fsspec URL"),
         ("observe", "one decode pass"),
         ("select", "tables alone, seconds"),
+        ("refine", "a multimodal model on vLLM"),
         ("pack", "frame-exact"),
         ("shards", "webdataset + index.parquet"),
     ]
@@ -101,17 +102,21 @@ def flow() -> None:
         axes.text(3.2, 2.79 - 0.28 * row, name, fontsize=8.6, va="center", color=INK)
     for row, (view, expression) in enumerate([("front", "neutral"), ("left", "neutral"), ("front", "happy"), ("back", "neutral")]):
         character(axes, 5.75 + 0.9 * (row % 2), 2.75 - 1.05 * (row // 2), 0.38, view, expression)
-    axes.add_patch(Rectangle((7.85, 2.35), 1.6, 0.22, facecolor="#e8eef3", edgecolor=LINE))
-    axes.add_patch(Rectangle((8.3, 2.35), 0.5, 0.22, facecolor=ACCENT))
-    axes.text(8.65, 2.78, "clip, by PTS", fontsize=8.4, ha="center", color=INK)
-    for at, inside in [(7.95, False), (8.1, False), (8.55, True), (9.0, False), (9.3, False)]:
+    for row, (expression, verdict, color) in enumerate([("happy", "happy", ACCENT), ("surprise", "speaking", SCARF), ("sad", "caption", COAT)]):
+        y = 2.8 - 0.7 * row
+        character(axes, 8.15, y, 0.3, "front", expression)
+        axes.text(8.5, y, f"“{verdict}”" if row < 2 else "“He sits in …”", fontsize=8.4, va="center", color=color, weight="bold")
+    axes.add_patch(Rectangle((10.3, 2.35), 1.6, 0.22, facecolor="#e8eef3", edgecolor=LINE))
+    axes.add_patch(Rectangle((10.75, 2.35), 0.5, 0.22, facecolor=ACCENT))
+    axes.text(11.1, 2.78, "clip, by PTS", fontsize=8.4, ha="center", color=INK)
+    for at, inside in [(10.4, False), (10.55, False), (11.0, True), (11.45, False), (11.75, False)]:
         axes.plot([at, at], [2.18, 2.3], color=SCARF if not inside else INK, lw=2.5)
-    axes.text(8.65, 1.95, "anchors: inside and\noutside the clip", fontsize=8.4, ha="center", va="top", color=INK)
+    axes.text(11.1, 1.95, "anchors: inside and\noutside the clip", fontsize=8.4, ha="center", va="top", color=INK)
     for row, name in enumerate(["KEY.json", "KEY.mp4", "KEY.flac", "KEY.anchor-00.jpg", "KEY.anchor-01.jpg"]):
-        axes.add_patch(Rectangle((10.3, 2.62 - 0.32 * row), 1.65, 0.26, facecolor="#eef6f5", edgecolor=ACCENT, lw=1))
-        axes.text(10.36, 2.75 - 0.32 * row, name, fontsize=8, va="center", color=INK, family="monospace")
+        axes.add_patch(Rectangle((12.75, 2.62 - 0.32 * row), 1.65, 0.26, facecolor="#eef6f5", edgecolor=ACCENT, lw=1))
+        axes.text(12.81, 2.75 - 0.32 * row, name, fontsize=8, va="center", color=INK, family="monospace")
     axes.text(
-        6.2, 0.32, "parquet between all stages: videos  shots  observations  tracks  characters  anchors  clips  failures", fontsize=9, ha="center", color=MUTED
+        7.4, 0.32, "parquet between all stages: videos  shots  observations  tracks  characters  anchors  clips  verdicts  failures", fontsize=9, ha="center", color=MUTED
     )
     figure.savefig(HERE / "flow.png")
 
