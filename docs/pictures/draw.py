@@ -115,9 +115,8 @@ def flow() -> None:
     for row, name in enumerate(["KEY.json", "KEY.mp4", "KEY.flac", "KEY.anchor-00.jpg", "KEY.anchor-01.jpg"]):
         axes.add_patch(Rectangle((12.75, 2.62 - 0.32 * row), 1.65, 0.26, facecolor="#eef6f5", edgecolor=ACCENT, lw=1))
         axes.text(12.81, 2.75 - 0.32 * row, name, fontsize=8, va="center", color=INK, family="monospace")
-    axes.text(
-        7.4, 0.32, "parquet between all stages: videos  shots  observations  tracks  characters  anchors  clips  verdicts  failures", fontsize=9, ha="center", color=MUTED
-    )
+    tables = "videos  shots  observations  tracks  characters  anchors  clips  verdicts  failures"
+    axes.text(7.4, 0.32, f"parquet between all stages: {tables}", fontsize=9, ha="center", color=MUTED)
     figure.savefig(HERE / "flow.png")
 
 
