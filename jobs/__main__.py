@@ -1,4 +1,4 @@
-"""The command line: ``python -m jobs run | observe | select | pack | report | assets``.
+"""The command line: ``python -m jobs run | observe | select | refine | pack | report | assets``.
 
 Exit codes: 0 all well (single inputs may have failed: they are in the failures table), 1 nothing could be done, or a check failed,
 2 wrong usage, 130 stopped by a signal.

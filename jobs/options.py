@@ -9,6 +9,7 @@ from jobs.engine import EngineOptions
 from pipeline.observe import ObserveOptions
 from pipeline.pack.options import PackOptions
 from pipeline.perception.models import PerceptionOptions
+from pipeline.refine.options import RefineOptions
 from pipeline.report import ReportOptions
 from pipeline.select.video import SelectOptions
 
@@ -19,7 +20,7 @@ Config = Annotated[str | None, tyro.conf.arg(metavar="FILE.yaml")]
 
 @dataclass(frozen=True)
 class Run:
-    """Do it all: observe, select, pack, report. What is done already is not done again."""
+    """Do it all: observe, select, refine, pack, report. What is done already is not done again."""
 
     videos: Videos
     """videos, folders of videos, globs, lists of them (.txt, .csv, @FILE; one per line), asset:NAME for a sample; paths or URLs"""
@@ -32,6 +33,9 @@ class Run:
     observe: ObserveOptions = field(default_factory=ObserveOptions)
     perception: PerceptionOptions = field(default_factory=PerceptionOptions)
     select: SelectOptions = field(default_factory=SelectOptions)
+    refine: RefineOptions = field(default_factory=RefineOptions)
+    require_refine: bool = False
+    """end with an error when anchors or captions are left waiting for a judge; else they are left pending, and the run goes on"""
     pack: PackOptions = field(default_factory=PackOptions)
     report: ReportOptions = field(default_factory=ReportOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
@@ -63,6 +67,20 @@ class Select:
     config: Config = None
     """options from a YAML file; those on the command line win"""
     select: SelectOptions = field(default_factory=SelectOptions)
+    engine: EngineOptions = field(default_factory=EngineOptions)
+
+
+@dataclass(frozen=True)
+class Refine:
+    """Have a multimodal model judge the anchors that select chose, and caption the clips. Nothing is asked twice."""
+
+    out: Out
+    """output root, a folder or URL"""
+    config: Config = None
+    """options from a YAML file; those on the command line win"""
+    refine: RefineOptions = field(default_factory=RefineOptions)
+    require_refine: bool = False
+    """end with an error when anchors or captions are left waiting for a judge; else they are left pending"""
     engine: EngineOptions = field(default_factory=EngineOptions)
 
 
@@ -102,5 +120,5 @@ class Assets:
     """which to fetch; all when none is named"""
 
 
-Command = Run | Observe | Select | Pack | Report | Assets
-COMMANDS: dict[str, type[Command]] = {command.__name__.lower(): command for command in (Run, Observe, Select, Pack, Report, Assets)}
+Command = Run | Observe | Select | Refine | Pack | Report | Assets
+COMMANDS: dict[str, type[Command]] = {command.__name__.lower(): command for command in (Run, Observe, Select, Refine, Pack, Report, Assets)}

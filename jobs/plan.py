@@ -14,7 +14,7 @@ from pipeline.video.segments import Segment, plan_segments
 from schemas.tables import VIDEOS
 from schemas.vocabulary import Stage
 
-DOWNSTREAM = (Stage.REPORT, Stage.SELECT)
+DOWNSTREAM = (Stage.REPORT, Stage.REFINE, Stage.SELECT)
 """Stages whose results are withdrawn, in this order, when a video is observed anew. (Packing decides by the hash of every sample.)"""
 
 

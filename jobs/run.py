@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 
 from jobs import ledger
+from jobs.engine import SetupError
 from jobs.inputs import Inputs, find_inputs
 from jobs.lease import leased
 from jobs.observe import observe
-from jobs.options import Assets, Command, Observe, Pack, Report, Run, Select
+from jobs.options import Assets, Command, Observe, Pack, Refine, Report, Run, Select
 from jobs.pack import pack
 from jobs.pack_check import check
 from jobs.progress import Progress
+from jobs.refine import refine
 from jobs.report import report
 from jobs.run_record import PRODUCTS, RunRecord
 from jobs.select import select
@@ -21,6 +23,9 @@ from jobs.summary import print_summary, selection_hash, totals
 from jobs.yaml_options import OptionsError
 from pipeline import storage
 from schemas.vocabulary import Stage
+
+Work = Run | Observe | Select | Refine | Pack | Report
+"""Commands that work on an output root."""
 
 MINIMUM_WIDTH = 120
 """Characters; a log or a narrow window would fold the summary into ribbons."""
@@ -48,7 +53,7 @@ def execute(command: Command, arguments: Sequence[str]) -> int:
         return _run(job, command, arguments)
 
 
-def _run(job: Job, command: Run | Observe | Select | Pack | Report, arguments: Sequence[str]) -> int:
+def _run(job: Job, command: Work, arguments: Sequence[str]) -> int:
     record = RunRecord(job.out, command, arguments)
     summaries: list[StageSummary] = []
     notes: list[str] = []
@@ -60,18 +65,19 @@ def _run(job: Job, command: Run | Observe | Select | Pack | Report, arguments: S
     except BaseException:
         record.finish("failed", summaries, {})
         raise
-    selected = list(ledger.load(job.out, Stage.SELECT).values())
-    held, selection = totals(job.out, selected), selection_hash(selected)
+    selected, refined = (list(ledger.load(job.out, stage).values()) for stage in (Stage.SELECT, Stage.REFINE))
+    held, selection = totals(job.out, selected, refined), selection_hash(selected, refined)
     record.finish("finished", summaries, held, selection)
     if behind := record.behind(selection):
         products = " and ".join(PRODUCTS[stage] for stage in behind)
-        commands = [Stage.SELECT, *behind] if isinstance(command, Observe) else behind
+        between = [Stage.SELECT, Stage.REFINE] if isinstance(command, Observe) else [Stage.REFINE] if isinstance(command, Select) else []
+        commands = [*between, *behind]
         notes.append(f"{products} {'are' if products != 'report' else 'is'} of an earlier selection: run {' and '.join(commands)}")
     print_summary(Console(width=max(Console().width, MINIMUM_WIDTH)), summaries, held, notes)
     return _exit_code(job.progress, summaries)
 
 
-def _stages(job: Job, command: Run | Observe | Select | Pack | Report, record: RunRecord, notes: list[str]) -> Iterator[StageSummary]:
+def _stages(job: Job, command: Work, record: RunRecord, notes: list[str]) -> Iterator[StageSummary]:
     """Do the stages of a command; what people should know about the output is added to the notes."""
     if isinstance(command, Run | Observe):
         inputs = find_inputs(command.videos)
@@ -82,6 +88,14 @@ def _stages(job: Job, command: Run | Observe | Select | Pack | Report, record: R
         if differences := record.begin(Stage.SELECT):
             notes.append("options that differ from those of the selection before:\n  " + "\n  ".join(differences))
         yield select(job, command.select)
+    if isinstance(command, Run | Refine):
+        ranking = record.ranking()
+        record.begin(Stage.REFINE)
+        refined = refine(job, command.refine, ranking)
+        yield refined.summary
+        if refined.waiting is not None and command.require_refine:
+            raise SetupError(refined.waiting)
+        notes.extend([refined.waiting] if refined.waiting is not None else [])
     if isinstance(command, Run | Pack):
         record.begin(Stage.PACK)
         yield pack(job, command.pack)

@@ -13,10 +13,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from jobs.engine import SetupError
 from jobs.failure_log import versions
 from jobs.ledger import content_hash
 from jobs.stage import StageSummary
 from pipeline import storage
+from pipeline.select.ranking import RankingOptions
 from schemas.vocabulary import Stage
 
 FILE = "run.json"
@@ -35,6 +37,7 @@ def redact(text: str) -> str:
 STAGE_OPTIONS: dict[Stage, tuple[str, ...]] = {
     Stage.OBSERVE: ("segment_minutes", "observe", "perception"),
     Stage.SELECT: ("select",),
+    Stage.REFINE: ("refine",),
     Stage.PACK: ("pack",),
     Stage.REPORT: ("report",),
 }
@@ -92,6 +95,17 @@ class RunRecord:
         }
         self._write()
         return _differences(before["config"], config) if before else []
+
+    def ranking(self) -> RankingOptions:
+        """How many anchors of each bin select was to choose, and how far apart: those who judge them fill the same bins.
+
+        Raises:
+            SetupError: no run of select is recorded.
+        """
+        try:
+            return RankingOptions(**self.content["provenance"][Stage.SELECT]["config"]["select"]["ranking"])
+        except (KeyError, TypeError) as error:
+            raise SetupError(f"{self._uri} does not say what select was done with: run select first") from error
 
     def finish(self, status: str, summaries: Sequence[StageSummary], totals: dict[str, Any], selection: str | None = None) -> None:
         """Write how it ended.

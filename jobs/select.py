@@ -43,6 +43,7 @@ class SelectWork(Stateless):
         observed = [parts.segment_part(unit.video_id, segment) for segment in range(unit.segments)]
         shots = parts.read_parts(self.out, tables.SHOTS, observed)
         observations = parts.read_parts(self.out, tables.OBSERVATIONS, observed)
+        ledger.withdraw(self.out, Stage.REFINE, unit.video_id)
         ledger.withdraw(self.out, Stage.SELECT, unit.video_id)
         selection = select_video(unit.video_id, shots, observations, self.options)
         parts.write_part(self.out, tables.TRACKS, unit.video_id, selection.tracks)
@@ -68,6 +69,7 @@ def select(job: Job, options: SelectOptions) -> StageSummary:
     observed = {video_id: units for video_id, units in ledger.by_video(ledger.load(job.out, Stage.OBSERVE).values()).items() if ledger.is_whole(units)}
     done = {unit.video_id: unit for unit in ledger.load(job.out, Stage.SELECT).values()}
     for video_id in sorted(set(done) - set(observed)):
+        ledger.withdraw(job.out, Stage.REFINE, video_id)
         ledger.retract(job.out, Stage.SELECT, video_id)
     log = FailureLog(job.out, Stage.SELECT, config_hash)
     units = []

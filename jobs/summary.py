@@ -22,23 +22,26 @@ from schemas.tables import FAILURES
 from schemas.vocabulary import Stage
 
 
-def totals(out: str, selected: Sequence[DoneUnit]) -> dict[str, Any]:
+def totals(out: str, selected: Sequence[DoneUnit], refined: Sequence[DoneUnit] = ()) -> dict[str, Any]:
     """Videos, hours, faces, characters, anchors per bin, clips, shards, drops by reason, and failures by kind.
 
     Args:
         out: the output root.
         selected: the ledger's rows of the stage select.
+        refined: those of the stage refine; they hold the counts after judging.
     """
     observed = list(ledger.load(out, Stage.OBSERVE).values())
-    seen, chosen = _counts(observed), _counts(selected)
+    judged = {unit.video_id: unit for unit in refined}
+    seen, chosen = _counts(observed), _counts([judged.get(unit.video_id, unit) for unit in selected])
     rows = shards.read_shard_index(storage.join(out, shards.FOLDER))
     failures = parts.read_parts(out, FAILURES, columns=["stage", "kind"]).to_pylist()
     return {
         "videos": len({unit.video_id for unit in observed}),
         "hours": round(sum(unit.end_ns - unit.start_ns for unit in observed) / 3.6e12, 4),
         **{name: seen[name] for name in sorted(seen) if name != "segments"},
-        **{name: chosen[name] for name in sorted(chosen) if "/" not in name},
+        **{name: chosen[name] for name in sorted(chosen) if "/" not in name and name != "questions left"},
         "anchors per bin": _below(chosen, "anchors/"),
+        **({"pending per bin": waiting} if (waiting := _below(chosen, "pending/")) else {}),
         "dropped": _below(chosen, "dropped/"),
         "shards": len({row["shard"] for row in rows}),
         "samples": len(rows),
@@ -46,9 +49,9 @@ def totals(out: str, selected: Sequence[DoneUnit]) -> dict[str, Any]:
     }
 
 
-def selection_hash(selected: Sequence[DoneUnit]) -> str:
-    """Changes whenever a video is selected from with other options or other observations, or comes or goes."""
-    return ledger.content_hash(sorted(unit.fingerprint for unit in selected))
+def selection_hash(selected: Sequence[DoneUnit], refined: Sequence[DoneUnit] = ()) -> str:
+    """Changes whenever a video is selected from with other options or other observations, is judged anew, or comes or goes."""
+    return ledger.content_hash(sorted([*(unit.fingerprint for unit in selected), *((*unit.fingerprint, unit.counts) for unit in refined)], key=str))
 
 
 def print_summary(console: Console, summaries: Sequence[StageSummary], held: dict[str, Any], notes: Sequence[str] = ()) -> None:

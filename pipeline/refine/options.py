@@ -1,6 +1,7 @@
 """What can be chosen about refining."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +71,32 @@ class PolicyOptions:
     def __post_init__(self) -> None:
         if self.questions_per_anchor < 1 or not 0 <= self.least_confidence <= 1 or not 1 <= self.least_certainty <= 5:
             raise ValueError(f"refine: questions_per_anchor must be at least 1, least_confidence 0 to 1, least_certainty 1 to 5: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class RefineOptions:
+    """How a multimodal model judges the anchors and captions the clips.
+
+    Attributes:
+        server: where the judge is and how it is spoken to.
+        pictures: what it is shown.
+        policy: who is asked about, and what is made of the answers.
+        model: which of the models that the servers offer; needed only when there are several.
+        prompts: folder of prompt files (global.txt, viewpoint.txt, expression.txt, caption.txt) to use instead of those that ship; any of the four.
+        characters_at_once: characters that a worker asks about at the same time, so that the judge has work while frames are decoded.
+        decoder: what reads the frames.
+        threads: of one decoder.
+    """
+
+    server: ServerOptions = field(default_factory=ServerOptions)
+    pictures: PictureOptions = field(default_factory=PictureOptions)
+    policy: PolicyOptions = field(default_factory=PolicyOptions)
+    model: str | None = None
+    prompts: str | None = None
+    characters_at_once: int = 8
+    decoder: Literal["pyav", "decord"] = "pyav"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.characters_at_once, self.threads) < 1:
+            raise ValueError(f"refine: characters_at_once and threads must be at least 1: {self}")

@@ -1,7 +1,6 @@
 """The select stage for one video: tracks → characters → classes → anchors → clips."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +12,7 @@ from pipeline.observations import Observations
 from pipeline.select.anchors import GlobalOptions, choose_anchors
 from pipeline.select.classes import classify
 from pipeline.select.clips import ClipOptions, Shot, choose_clips
+from pipeline.select.counts import count_selection
 from pipeline.select.expressions import ExpressionOptions
 from pipeline.select.quality import QualityOptions
 from pipeline.select.ranking import RankingOptions
@@ -51,9 +51,7 @@ class Selection:
 
     Attributes:
         tracks, characters, anchors, clips: rows of the tables of these names, sorted by their keys.
-        counts: how many of what, for the summary: ``tracks``, ``characters``, ``candidates``, ``anchors``, ``clips``;
-            ``anchors/KIND/SUBCLASS`` (``anchors/global``) for the chosen ones, ``dropped/KIND/REASON``, ``dropped/track/REASON``
-            and ``dropped/clip/REASON`` for the others. Numbers of a kind add up to the observations.
+        counts: how many of what, see count_selection.
     """
 
     tracks: pa.Table
@@ -86,7 +84,8 @@ def select_video(video_id: str, shots: pa.Table, observations: pa.Table, options
     anchors = choose_anchors(seen, character, names, classes, options.quality, options.scene, options.ranking)
     clips = choose_clips(seen, character, names, spans, _anchor_times(anchors, names), options.clips)
     tracks = _tracks(video_id, seen, characters, names)
-    return Selection(tracks, _characters(video_id, seen, character, characters, names, spans), anchors, clips, _count(tracks, names, anchors, clips))
+    counts = count_selection(tracks, len(names), anchors, clips)
+    return Selection(tracks, _characters(video_id, seen, character, characters, names, spans), anchors, clips, counts)
 
 
 def _check(video_id: str, shots: pa.Table, observations: pa.Table) -> None:
@@ -158,28 +157,3 @@ def _characters(video_id: str, seen: Observations, character: NDArray[np.int64],
 
 def _known(value: np.float32) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def _count(tracks: pa.Table, names: list[str], anchors: pa.Table, clips: pa.Table) -> dict[str, int]:
-    accepted = pc.equal(clips["status"].cast(pa.string()), Status.ACCEPTED)
-    counts = {"tracks": len(tracks), "characters": len(names), "candidates": len(anchors), "anchors": 0, "clips": pc.sum(accepted).as_py() or 0}
-    groups = anchors.select(["kind", "subclass", "status", "reason"]).cast(
-        pa.schema([(name, pa.string()) for name in ("kind", "subclass", "status", "reason")])
-    )
-    for kind, subclass, reason, number in _grouped(groups, ["kind", "subclass", "reason"]):
-        if reason is None:
-            counts["anchors"] += number
-            key = f"anchors/{kind}/{subclass}" if subclass else f"anchors/{kind}"
-        else:
-            key = f"dropped/{kind}/{reason}"
-        counts[key] = counts.get(key, 0) + number
-    for what, table in (("track", tracks), ("clip", clips)):
-        for reason, number in _grouped(pa.table({"reason": table["reason"].cast(pa.string())}), ["reason"]):
-            if reason is not None:
-                counts[f"dropped/{what}/{reason}"] = number
-    return dict(sorted(counts.items()))
-
-
-def _grouped(table: pa.Table, keys: list[str]) -> list[tuple[Any, ...]]:
-    grouped = table.group_by(keys).aggregate([([], "count_all")])
-    return list(zip(*(grouped[name].to_pylist() for name in (*keys, "count_all")), strict=True))

@@ -111,7 +111,7 @@ def test_a_video_without_people() -> None:
     video.shot(0, 4)
     selection = select_video(VIDEO, video.shots_table, OBSERVATIONS.empty())
     assert [len(table) for table in (selection.tracks, selection.characters, selection.anchors, selection.clips)] == [0] * 4
-    assert selection.counts == {"anchors": 0, "candidates": 0, "characters": 0, "clips": 0, "tracks": 0}
+    assert selection.counts == {"anchors": 0, "candidates": 0, "characters": 0, "clips": 0, "pending": 0, "tracks": 0}
 
 
 def test_rows_of_another_video_or_of_unknown_shots_are_errors() -> None:
