@@ -102,7 +102,7 @@ class FramePictures:
     def _jpeg(self, image: Image.Image, picture: Picture) -> bytes:
         size = fitting_size(picture.region, self._options.pixels)
         file = io.BytesIO()
-        shown = image.resize(size, Image.Resampling.LANCZOS, box=picture.region, reducing_gap=3.0)
+        shown = image.resize(size, Image.Resampling.HAMMING, box=picture.region, reducing_gap=3.0)
         shown.save(file, "JPEG", quality=self._options.jpeg_quality)
         return file.getvalue()
 
