@@ -1,7 +1,7 @@
 """The stage ``report``: a contact sheet per character, made by workers, then the figures and the page of the whole.
 
-Sheets are made anew when what was selected changes; figures and page when any video's rows do; all of them when they are gone.
-``report/state.json`` is written last and holds the hash of what the page was made from.
+Sheets are made anew when what was selected or judged changes; figures and page when any video's rows do; all of them when they are gone.
+``report/state.json`` is written last and holds the hash of what the page was made from, and which figures are on it.
 """
 
 import json
@@ -9,11 +9,12 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs import ledger, parts
+from jobs import ledger, parts, verdict_parts
 from jobs.engine import Stateless
 from jobs.failure_log import FailureLog
 from jobs.ledger import DoneUnit
@@ -23,7 +24,7 @@ from pipeline.report import ReportOptions
 from pipeline.report.contact_sheet import contact_sheets
 from pipeline.report.figures import draw_overview
 from pipeline.report.overview import Overview
-from pipeline.report.page import FIGURES, Card, html_page
+from pipeline.report.page import JUDGE, Card, html_page
 from schemas import tables
 from schemas.vocabulary import Stage, Status
 
@@ -34,7 +35,7 @@ PAGE, STATE = "index.html", "state.json"
 
 @dataclass(frozen=True)
 class ReportUnit:
-    """A video that was selected from, and the sheets that lie there already, whoever drew them."""
+    """A video that was selected from, judged or not, and the sheets that lie there already, whoever drew them."""
 
     source: str
     video_id: str
@@ -88,13 +89,14 @@ def report(job: Job, options: ReportOptions) -> StageSummary:
     config_hash = ledger.config_hash(Stage.REPORT, {"decoder": options.decoder})
     observed = ledger.by_video(ledger.load(job.out, Stage.OBSERVE).values())
     selected = {unit.video_id: unit for unit in ledger.load(job.out, Stage.SELECT).values() if unit.video_id in observed}
+    refined = {unit.video_id: unit for unit in ledger.load(job.out, Stage.REFINE).values()}
     done = {unit.video_id: unit for unit in ledger.load(job.out, Stage.REPORT).values()}
     for video_id in sorted(set(done) - set(selected)):
         ledger.retract(job.out, Stage.REPORT, video_id)
     sheets = _sheets(job.out)
     units = []
     for video_id, selection in selected.items():
-        input_hash = ledger.content_hash(selection.fingerprint)
+        input_hash = ledger.content_hash([selection.fingerprint, _judged(refined.get(video_id))])
         before = done.get(video_id)
         if before is None or (before.config_hash, before.input_hash, before.counts["sheets"]) != (config_hash, input_hash, len(sheets[video_id])):
             uri = parts.read_part(job.out, tables.VIDEOS, video_id, ["uri"])["uri"][0].as_py()
@@ -112,26 +114,41 @@ def report(job: Job, options: ReportOptions) -> StageSummary:
     return summary
 
 
+def _judged(unit: DoneUnit | None) -> list[Any]:
+    """What tells one refining of a video from another. A judge that is asked further leaves the fingerprint as it is, and other counts."""
+    return [unit.fingerprint, unit.counts] if unit is not None else []
+
+
 def _write_page(job: Job, options: ReportOptions, segments: dict[str, int]) -> bool:
     """Draw the figures and write the page, unless they are there and nothing they show has changed; whether that was needed."""
     folder = storage.join(job.out, FOLDER)
     shown = [unit.fingerprint for stage in (Stage.SELECT, Stage.REPORT) for _, unit in sorted(ledger.load(job.out, stage).items())]
-    state = {"made_from": ledger.content_hash([shown, options.embedded])}
+    judged = [_judged(unit) for _, unit in sorted(ledger.load(job.out, Stage.REFINE).items())]
+    made_from = ledger.content_hash([shown, judged, options.embedded])
     uri = storage.join(folder, STATE)
     there = {storage.file_name(file) for file in storage.list_files(folder)}
-    if {STATE, PAGE, *map(_figure, FIGURES)} <= there and json.loads(storage.read_bytes(uri)) == state:
+    if {STATE, PAGE} <= there and _is_whole(json.loads(storage.read_bytes(uri)), made_from, there):
         return False
     overview, cards = Overview(), []
+    verdicts = verdict_parts.names_by_video(job.out)
     for video_id in sorted(segments):
         cards += _add_video(job.out, overview, video_id, segments[video_id])
-    cards.sort(key=lambda card: not card.anchors)  # stable: those without any come last
+        overview.verdicts.add(verdict_parts.read(job.out, verdicts.get(video_id, ())).values())
+    cards.sort(key=lambda card: (not card.anchors, not card.pending))  # stable: those without any come last
     figures = draw_overview(overview)
+    if JUDGE not in figures:
+        storage.remove(storage.join(folder, _figure(JUDGE)))
     for name, png in figures.items():
         storage.write_atomic(storage.join(folder, _figure(name)), png)
     page = html_page(storage.file_name(job.out), overview, figures, _embedded(job.out, cards, options.embedded))
     storage.write_atomic(storage.join(folder, PAGE), page.encode())
-    storage.write_atomic(uri, json.dumps(state).encode())
+    storage.write_atomic(uri, json.dumps({"made_from": made_from, "figures": list(figures)}).encode())
     return True
+
+
+def _is_whole(state: dict[str, Any], made_from: str, there: set[str]) -> bool:
+    """Whether the page was made from this, and all its figures lie there."""
+    return state["made_from"] == made_from and set(map(_figure, state["figures"])) <= there
 
 
 def _add_video(out: str, overview: Overview, video_id: str, segments: int) -> list[Card]:
@@ -139,8 +156,13 @@ def _add_video(out: str, overview: Overview, video_id: str, segments: int) -> li
     tracks, characters, anchors, clips = (parts.read_part(out, table, video_id) for table in parts.VIDEO_TABLES[Stage.SELECT])
     overview.add(shots, tracks, characters, anchors, clips)
     name = storage.file_name(parts.read_part(out, tables.VIDEOS, video_id, ["uri"])["uri"][0].as_py())
-    has = Counter(anchors.filter(pc.equal(anchors["status"].cast(pa.string()), Status.ACCEPTED))["character_id"].to_pylist())
-    return [Card(row, name, f"{SHEETS}/{row['character_id']}.png", anchors=has[row["character_id"]]) for row in characters.to_pylist()]
+    has, waits = (_by_character(anchors, status) for status in (Status.ACCEPTED, Status.PENDING))
+    people = [(row, str(row["character_id"])) for row in characters.to_pylist()]
+    return [Card(row, name, f"{SHEETS}/{character}.png", anchors=has[character], pending=waits[character]) for row, character in people]
+
+
+def _by_character(anchors: pa.Table, status: Status) -> Counter[str]:
+    return Counter(anchors.filter(pc.equal(anchors["status"].cast(pa.string()), status))["character_id"].to_pylist())
 
 
 def _embedded(out: str, cards: list[Card], number: int) -> Iterator[Card]:

@@ -1,5 +1,6 @@
 """One picture per character: its anchors, bin by bin, and what became of the candidates of the bins that are empty.
 
+Anchors that wait for a judge come last in their bin, with a dashed outline; those that were judged bear a mark.
 Bins that never had a candidate share a line, so that they do not drown the pictures.
 """
 
@@ -16,13 +17,15 @@ import pyarrow.compute as pc
 from PIL import Image, ImageDraw
 
 from pipeline.report.crops import picture
-from pipeline.report.style import EMPTY, FAINT, INK, KIND_COLOURS, LINE, PAPER, bins, clock, font, spoken
+from pipeline.report.style import EMPTY, FAINT, INK, JUDGED, KIND_COLOURS, LINE, PAPER, WAITING, bins, clock, font, spoken
 from pipeline.video.decoders import Backend, open_decoder
-from schemas.vocabulary import AnchorKind, Status
+from schemas.vocabulary import AnchorKind, Decision, Status
 
 Row = dict[str, Any]
 
 WIDTH, MARGIN, LABELS, GAP = 1120, 28, 116, 12
+DASH = 5
+"""Length of a dash of a pending anchor's outline, in pixels."""
 PICTURE, SCENE, CAPTION = 190, 260, 40
 """Heights of a cell's picture, of a global anchor's, and of the two lines below it, in pixels."""
 NARROWEST = 150
@@ -42,7 +45,7 @@ class _Sheet:
     Attributes:
         character: its row of the characters table.
         video_name: the file's name.
-        anchors: accepted rows of each bin, the best first.
+        anchors: accepted rows of each bin, the best first, then the pending ones.
         dropped: of each bin, how many candidates of that class were rejected for which reason.
         unclassified: of each kind, the same for candidates without a class.
     """
@@ -90,23 +93,33 @@ def contact_sheets(uri: str, characters: pa.Table, anchors: pa.Table, backend: B
 
 def _sheet(character: Row, uri: str, anchors: pa.Table) -> _Sheet:
     own = anchors.filter(pc.equal(anchors["character_id"], character["character_id"]))
-    accepted: dict[tuple[AnchorKind, str | None], list[Row]] = {bin_: [] for bin_ in bins()}
-    for row in own.filter(pc.equal(own["status"].cast(pa.string()), Status.ACCEPTED)).to_pylist():
-        accepted[AnchorKind.from_word(row["kind"]), row["subclass"]].append(row)
+    status = own["status"].cast(pa.string())
+    rejected = pc.equal(status, Status.REJECTED)
+    shown: dict[tuple[AnchorKind, str | None], list[Row]] = {bin_: [] for bin_ in bins()}
+    for row in own.filter(pc.invert(rejected)).to_pylist():
+        shown[AnchorKind.from_word(row["kind"]), row["subclass"]].append(row)
     dropped: dict[tuple[AnchorKind, str | None], Counter[str]] = {bin_: Counter() for bin_ in bins()}
     unclassified: dict[AnchorKind, Counter[str]] = {kind: Counter() for kind in AnchorKind}
-    words = [own[name].cast(pa.string()).to_pylist() for name in ("kind", "subclass", "reason")]
+    words = [own.filter(rejected)[name].cast(pa.string()).to_pylist() for name in ("kind", "subclass", "reason")]
     for (word, subclass, reason), number in Counter(zip(*words, strict=True)).items():
-        if reason is not None:
-            kind = AnchorKind.from_word(word)
-            (dropped[kind, subclass] if (kind, subclass) in dropped else unclassified[kind])[reason] += number
+        kind = AnchorKind.from_word(word)
+        (dropped[kind, subclass] if (kind, subclass) in dropped else unclassified[kind])[reason] += number
     return _Sheet(
         character=character,
         video_name=PurePosixPath(uri.replace("\\", "/")).name,
-        anchors={bin_: sorted(rows, key=lambda row: int(row["rank"])) for bin_, rows in accepted.items()},
+        anchors={bin_: sorted(rows, key=_place) for bin_, rows in shown.items()},
         dropped=dropped,
         unclassified=unclassified,
     )
+
+
+def _place(row: Row) -> tuple[bool, int]:
+    """Accepted anchors come before pending ones."""
+    return _is_pending(row), row["rank"]
+
+
+def _is_pending(row: Row) -> bool:
+    return bool(row["status"] == Status.PENDING)
 
 
 def draw_sheet(sheet: _Sheet, pictures: dict[str, Image.Image]) -> Image.Image:
@@ -197,24 +210,60 @@ def _bin(
         draw.text((left + 10, y + 8), _fit(spoken_counts(dropped), 12, WIDTH - MARGIN - left - 20), FAINT, font(12))
         return y + SLIM
     draw.text((MARGIN, y + 4), subclass or "scene", INK, font(15, bold=True))
-    draw.text((MARGIN, y + 26), _plural(sum(len(line) for line in lines), "anchor"), FAINT, font(12))
+    _count(draw, [row for line in lines for row in line], y + 26)
     for line in lines:
         x = left
         for row in line:
             thumbnail = pictures[row["anchor_id"]]
             image.paste(thumbnail, (x, y))
-            draw.rectangle((x, y, x + thumbnail.width - 1, y + thumbnail.height - 1), outline=KIND_COLOURS[kind])
+            _outline(draw, (x, y, x + thumbnail.width - 1, y + thumbnail.height - 1), KIND_COLOURS[kind], _is_pending(row))
             below, width = y + _picture_height(kind), max(NARROWEST, thumbnail.width)
             draw.text((x, below + 4), clock(row["pts_ns"]), INK, font(13, bold=True))
+            draw.text((x + width, below + 5), _mark(row), WAITING if _is_pending(row) else JUDGED, font(12), anchor="ra")
             draw.text((x, below + 21), _fit(_caption(kind, row), 12, width), FAINT, font(12))
             x += width + GAP
         y += _picture_height(kind) + CAPTION + GAP
     return y
 
 
+def _count(draw: ImageDraw.ImageDraw, rows: list[Row], y: int) -> None:
+    """How many anchors a bin has and how many of them are pending, in two lines: the labels' column is narrow."""
+    pending = sum(map(_is_pending, rows))
+    accepted = len(rows) - pending
+    counts = [_plural(accepted, "anchor")] if accepted else []
+    counts += [f"{pending} pending"] if pending else []
+    for number, text in enumerate(counts):
+        draw.text((MARGIN, y + 16 * number), text, FAINT, font(12))
+
+
+def _outline(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colour: str, dashed: bool) -> None:
+    if not dashed:
+        draw.rectangle(box, outline=colour)
+        return
+    left, top, right, bottom = box
+    draw.rectangle(box, outline=PAPER, width=2)
+    for x in range(left, right, 2 * DASH):
+        for y in (top, bottom):
+            draw.line((x, y, min(x + DASH, right), y), colour)
+    for y in range(top, bottom, 2 * DASH):
+        for x in (left, right):
+            draw.line((x, y, x, min(y + DASH, bottom)), colour)
+
+
+def _mark(row: Row) -> str:
+    """What a judge said; nothing where none was asked."""
+    if _is_pending(row):
+        return "pending"
+    if row["decision"] == Decision.RELABEL:
+        return f"✓ was {row['selected_subclass'] or row['likeliest'] + '?'}"
+    return "judge ✓" if row["decision"] == Decision.ACCEPT else ""
+
+
 def _caption(kind: AnchorKind, row: Row) -> str:
-    """What the choice was decided by."""
+    """What the choice was decided by; of a pending anchor, what it waits for."""
     score = f"score {row['score']:.2f}"
+    if _is_pending(row):
+        return f"{spoken(row['reason'])}  {score}"
     if kind == AnchorKind.EXPRESSION:
         return f"p {row['confidence']:.2f}  {score}"
     angle = "no angle" if row["yaw"] is None else f"yaw {round(row['yaw']):+d}°"

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from schemas.vocabulary import AnchorKind, RejectReason, Status
+from pipeline.report.verdicts import VerdictSums
+from schemas.vocabulary import AnchorKind, Decision, RejectReason, Status
 
 YAW_EDGES = np.arange(-180, 181, 5)
 """Degrees at which the bins of the yaw distribution begin and end."""
@@ -33,13 +34,18 @@ class Overview:
         tracks: one person through one shot.
         characters: people.
         clips: training clips that were accepted.
+        captioned: those of them that have a caption.
         anchors: accepted ones of each bin.
+        pending: those of each bin that wait for a judge.
         characters_with: characters that have an accepted anchor in the bin.
-        dropped: of each kind, candidates by reason.
+        dropped: of each kind, rejected candidates by reason.
+        decisions: candidates that a judge has decided about, by the decision.
+        refused: candidates that a judge refused, by reason.
         dropped_tracks: tracks without a character by reason.
         dropped_clips: rejected spans by reason.
         yaws: of each viewpoint word (None where the classifier abstains), observations by yaw, between YAW_EDGES.
-        expressions: characters' faces by expression word (None where the classifier abstains).
+        expressions: characters' faces by the classifier's expression word (None where it abstains).
+        verdicts: what a judge was asked and what it answered.
     """
 
     videos: int = 0
@@ -50,13 +56,18 @@ class Overview:
     tracks: int = 0
     characters: int = 0
     clips: int = 0
+    captioned: int = 0
     anchors: Counter[Bin] = field(default_factory=Counter)
+    pending: Counter[Bin] = field(default_factory=Counter)
     characters_with: Counter[Bin] = field(default_factory=Counter)
     dropped: dict[AnchorKind, Counter[str]] = field(default_factory=lambda: {kind: Counter() for kind in AnchorKind})
+    decisions: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
     dropped_tracks: Counter[str] = field(default_factory=Counter)
     dropped_clips: Counter[str] = field(default_factory=Counter)
     yaws: dict[str | None, NDArray[np.int64]] = field(default_factory=dict)
     expressions: Counter[str | None] = field(default_factory=Counter)
+    verdicts: VerdictSums = field(default_factory=VerdictSums)
 
     def add(self, shots: pa.Table, tracks: pa.Table, characters: pa.Table, anchors: pa.Table, clips: pa.Table) -> None:
         """Add one video's rows of the tables of these names (of the anchors table all rows, the rejected ones too)."""
@@ -69,22 +80,36 @@ class Overview:
         self.observations += pc.sum(tracks["observations"]).as_py() or 0
         self.dropped_tracks += _reasons(tracks)
         self.dropped_clips += _reasons(clips)
-        self.clips += _words(clips, "status").count(Status.ACCEPTED)
+        accepted = clips.filter(pc.equal(clips["status"].cast(pa.string()), Status.ACCEPTED))
+        self.clips += len(accepted)
+        self.captioned += len(accepted) - accepted["caption"].null_count
         self._add_anchors(anchors)
+        self._add_classes(anchors)
 
     def _add_anchors(self, anchors: pa.Table) -> None:
-        kinds, subclasses, reasons = (_words(anchors, name) for name in ("kind", "subclass", "reason"))
-        for (kind_word, subclass, reason), number in Counter(zip(kinds, subclasses, reasons, strict=True)).items():
+        names = ("kind", "subclass", "status", "reason", "decision")
+        for (kind_word, subclass, status, reason, decision), number in Counter(zip(*(_words(anchors, name) for name in names), strict=True)).items():
             kind = AnchorKind.from_word(str(kind_word))
-            if reason is None:
+            if status == Status.ACCEPTED:
                 self.anchors[kind, subclass] += number
+            elif status == Status.PENDING:
+                self.pending[kind, subclass] += number
             else:
-                self.dropped[kind][reason] += number
-            if kind == AnchorKind.EXPRESSION and reason not in (RejectReason.NO_FACE, RejectReason.NO_CHARACTER):
+                self.dropped[kind][str(reason)] += number
+            if decision not in (None, Decision.PENDING):
+                self.decisions[str(decision)] += number
+            if decision == Decision.REJECT:
+                self.refused[str(reason)] += number
+        accepted = anchors.filter(pc.equal(anchors["status"].cast(pa.string()), Status.ACCEPTED))
+        having = set(zip(_words(accepted, "kind"), _words(accepted, "subclass"), accepted["character_id"].to_pylist(), strict=True))
+        self.characters_with.update((AnchorKind.from_word(str(kind)), subclass) for kind, subclass, _ in having)
+
+    def _add_classes(self, anchors: pa.Table) -> None:
+        """What the classifiers said, whatever a judge made of it."""
+        kinds, subclasses, reasons = (_words(anchors, name) for name in ("kind", "selected_subclass", "selected_reason"))
+        for (kind, subclass, reason), number in Counter(zip(kinds, subclasses, reasons, strict=True)).items():
+            if kind == AnchorKind.EXPRESSION.word and reason not in (RejectReason.NO_FACE, RejectReason.NO_CHARACTER):
                 self.expressions[subclass] += number
-        owners = anchors["character_id"].to_pylist()
-        accepted = {(kind, subclass, owner) for kind, subclass, owner, reason in zip(kinds, subclasses, owners, reasons, strict=True) if reason is None}
-        self.characters_with.update((AnchorKind.from_word(str(kind)), subclass) for kind, subclass, _ in accepted)
         viewpoint = np.array([kind == AnchorKind.VIEWPOINT.word for kind in kinds], bool)
         yaw = anchors["yaw"].to_numpy()
         for word in {subclass for subclass, chosen in zip(subclasses, viewpoint, strict=True) if chosen}:

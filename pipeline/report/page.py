@@ -19,7 +19,10 @@ FIGURES = {
     "angles": "Angles",
     "expressions": "Expressions",
 }
-"""The figures' names and titles, in the order of the page."""
+"""The names and titles of the figures that every page has, in its order."""
+
+JUDGE = "verdicts"
+"""The name of the figure that a page has when a judge was asked."""
 
 STYLE = """
 :root { color-scheme: light; --ink: #22303c; --faint: #5f6f7c; --line: #c9d3dc; --soft: #f3f6f8; }
@@ -53,6 +56,7 @@ class Card:
         link: the contact sheet's address as seen from the page, such as ``characters/ID.png``.
         sheet: the contact sheet's PNG bytes to show it inside the page; None to link it only.
         anchors: how many it has.
+        pending: how many more wait for a judge.
     """
 
     character: Mapping[str, Any]
@@ -60,6 +64,7 @@ class Card:
     link: str
     sheet: bytes | None = None
     anchors: int = 0
+    pending: int = 0
 
 
 def html_page(title: str, overview: Overview, figures: Mapping[str, bytes], cards: Iterable[Card]) -> str:
@@ -72,30 +77,53 @@ def html_page(title: str, overview: Overview, figures: Mapping[str, bytes], card
         cards: one for each character, in the order they are to be shown. The page holds the sheets that are given (as JPEG, some
             100 KB each) and links to the others, so that it stays small enough to open for a run of any size.
     """
-    pictures = "".join(f'<h2>{html.escape(name)}</h2><img alt="{html.escape(name)}" src="{_embedded(figures[key])}">' for key, name in FIGURES.items())
+    pictures = "".join(f"<h2>{html.escape(name)}</h2>{_figure(name, figures[key])}" for key, name in FIGURES.items())
+    judge = _judge(overview, figures[JUDGE]) if JUDGE in figures else ""
     shown = "".join(map(_card, cards))
-    dropped = _table("tracks", overview.dropped_tracks) + _table("clips", overview.dropped_clips)
+    dropped = _table("tracks", _spoken(overview.dropped_tracks)) + _table("clips", _spoken(overview.dropped_clips))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
-        f'<h1>{html.escape(title)}</h1><p class="faint">Content anchors from raw video</p>{_facts(overview)}{pictures}'
+        f'<h1>{html.escape(title)}</h1><p class="faint">Content anchors from raw video</p>{_list(_facts(overview))}{pictures}{judge}'
         f'<h2>Tracks and clips that were dropped</h2><div class="tables">{dropped}</div>'
         f'<h2>Characters</h2><input id="search" type="search" placeholder="find a character or video">'
         f"{shown or '<p>Nobody was seen well enough to become a character.</p>'}<script>{SEARCH}</script></body></html>\n"
     )
 
 
-def _facts(overview: Overview) -> str:
-    facts = {
+def _facts(overview: Overview) -> dict[str, object]:
+    return {
         "videos": overview.videos,
         "of video": _duration(overview.seconds),
         "sampled frames": overview.sampled,
         "people in them": overview.observations,
         "characters": overview.characters,
-        "anchors": sum(overview.anchors.values()),
+        "anchors": overview.anchors.total(),
+        "pending anchors": overview.pending.total(),
         "clips": overview.clips,
+        "captioned clips": overview.captioned,
     }
+
+
+def _judge(overview: Overview, figure: bytes) -> str:
+    """Who judged, what was asked, what came of it, and what it took."""
+    sums = overview.verdicts
+    facts: dict[str, object] = {"questions": sums.questions.total(), "answered": sums.answered}
+    facts |= {"tokens read": sums.prompt_tokens, "tokens written": sums.completion_tokens}
+    if sums.mean_latency is not None:
+        facts["per reply, on average"] = f"{sums.mean_latency:.1f} s"
+    prompts = Counter({f"{prompt}, version {version}": number for (prompt, version), number in sums.prompts.items()})
+    asked = _table("models", sums.models) + _table("prompts", prompts)
+    became = _table("candidates", overview.decisions) + _table("refused", _spoken(overview.refused)) + _table("without an answer", _spoken(sums.problems))
+    return f'<h2>Judge</h2>{_list(facts)}{_figure("Judge", figure)}<div class="tables">{asked}{became}</div>'
+
+
+def _list(facts: Mapping[str, object]) -> str:
     return '<ul class="facts">' + "".join(f"<li><b>{value}</b>{name}</li>" for name, value in facts.items()) + "</ul>"
+
+
+def _figure(name: str, png: bytes) -> str:
+    return f'<img alt="{html.escape(name)}" src="{_embedded(png)}">'
 
 
 def _duration(seconds: float) -> str:
@@ -103,14 +131,19 @@ def _duration(seconds: float) -> str:
 
 
 def _table(name: str, counts: Counter[str]) -> str:
-    rows = "".join(f"<tr><td>{html.escape(spoken(reason))}</td><td>{number}</td></tr>" for reason, number in counts.most_common())
+    rows = "".join(f"<tr><td>{html.escape(text)}</td><td>{number}</td></tr>" for text, number in counts.most_common())
     return f"<table><caption>{name}</caption>{rows or '<tr><td>none</td></tr>'}</table>"
+
+
+def _spoken(counts: Counter[Any]) -> Counter[str]:
+    return Counter({spoken(word): number for word, number in counts.items()})
 
 
 def _card(card: Card) -> str:
     row = card.character
     number = f"{card.anchors} anchor{'' if card.anchors == 1 else 's'}" if card.anchors else "no anchors"
-    facts = f"{number} · {row['seconds_visible']:.1f} s visible · {row['shots']} shots · " + (
+    pending = f", {card.pending} pending" if card.pending else ""
+    facts = f"{number}{pending} · {row['seconds_visible']:.1f} s visible · {row['shots']} shots · " + (
         "known by its track alone" if row["purity"] is None else f"purity {row['purity']:.2f}"
     )
     link = html.escape(card.link, quote=True)

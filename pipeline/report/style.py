@@ -13,6 +13,8 @@ INK = "#22303c"
 FAINT = "#5f6f7c"
 LINE = "#c9d3dc"
 EMPTY = "#f3f6f8"
+JUDGED, WAITING = "#2f855a", "#b7791f"
+"""Of what a judge has confirmed, and of what waits for one."""
 KIND_COLOURS = {AnchorKind.GLOBAL: "#2a9d8f", AnchorKind.VIEWPOINT: "#2a6f97", AnchorKind.EXPRESSION: "#e76f51"}
 
 

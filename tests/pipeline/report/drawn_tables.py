@@ -1,10 +1,13 @@
-"""Rows that select could have written, small enough to count by hand."""
+"""Rows that select and refine could have written, small enough to count by hand."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 
+from pipeline.refine.verdicts import Verdict
 from schemas.tables import ANCHORS, CHARACTERS, CLIPS, SHOTS, TRACKS
+from schemas.vocabulary import Agreement, PendingReason, QuestionKind
 
 VIDEO = "0123456789abcdef"
 ANNA, BEN = f"{VIDEO}-c00", f"{VIDEO}-c01"
@@ -30,6 +33,71 @@ def anchor(pts_ns: int, kind: str, subclass: str | None, reason: str | None = No
     row |= {"score": 0.5, "confidence": 0.9, "quality": 0.6, "face_box": [0.4, 0.1, 0.6, 0.4], "yaw": 3.0}
     row |= columns
     return {f"selected_{name}": row[name] for name in ("subclass", "status", "reason", "rank")} | row
+
+
+def pending(pts_ns: int, kind: str, subclass: str | None, reason: str = "not_asked", rank: int = 0, **columns: Any) -> dict[str, Any]:
+    """An anchor of Anna's that waits for a judge."""
+    return anchor(pts_ns, kind, subclass, rank=rank) | {"status": "pending", "reason": reason, "decision": "pending"} | columns
+
+
+def judged(pts_ns: int, kind: str, subclass: str | None, decision: str, rank: int = 0, **columns: Any) -> dict[str, Any]:
+    """An anchor of Anna's that a judge has accepted or relabelled, or a candidate that it has refused, by the reason in the columns."""
+    return anchor(pts_ns, kind, subclass, columns.pop("reason", None), rank) | {"decision": decision, "verdict_id": f"{pts_ns}"} | columns
+
+
+def verdict(number: int, question: str = "expression", stated: str | None = "happy", named: str | None = "happy", **changes: Any) -> Verdict:
+    """What was answered to a question; equal numbers are the same question."""
+    made = {
+        "verdict_id": f"{number:016x}",
+        "video_id": VIDEO,
+        "character_id": ANNA,
+        "subject": f"subject-{number}",
+        "question": QuestionKind(question),
+        "stated": stated,
+        "named": named,
+        "same_person": Agreement.YES,
+        "flaws": (),
+        "certainty": 4,
+        "caption": None,
+        "problem": None,
+        "message": None,
+        "answer": "{}",
+        "finish_reason": "stop",
+        "model": "judge_of/faces",
+        "prompt": question,
+        "prompt_version": "1",
+        "prompt_hash": "0" * 16,
+        "picture_hash": "1" * 16,
+        "pictures": 2,
+        "request_id": f"{number:016x}",
+        "attempts": 1,
+        "repaired": False,
+        "prompt_tokens": 700,
+        "completion_tokens": 60,
+        "latency_seconds": 2.0,
+        "answered_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    return Verdict(**made | changes)
+
+
+def problem(number: int, reason: PendingReason = PendingReason.TIMED_OUT, question: str = "expression", **changes: Any) -> Verdict:
+    """A question that found no answer."""
+    nothing: dict[str, Any] = {"named": None, "same_person": None, "certainty": None, "answer": None, "latency_seconds": None}
+    nothing |= {"prompt_tokens": None, "completion_tokens": None}
+    return verdict(number, question, problem=reason, **nothing | changes)
+
+
+def verdicts() -> list[Verdict]:
+    """What a judge said about Anna: two happy faces, one of them neutral, a sad one that is unclear, a view, a clip; and what it did not say."""
+    return [
+        verdict(1),
+        verdict(2, named="neutral"),
+        verdict(3, stated="sad", named=None),
+        verdict(4, "viewpoint", "left", "left", latency_seconds=4.0),
+        verdict(5, "caption", None, None, caption="A woman reads.", prompt_version="2"),
+        problem(6),
+        problem(7, PendingReason.INVALID_JSON, "global", stated="front", latency_seconds=1.0, prompt_tokens=500, completion_tokens=9),
+    ]
 
 
 def shots() -> pa.Table:

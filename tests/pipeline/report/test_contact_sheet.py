@@ -1,19 +1,21 @@
 import io
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 
 from pipeline.report import contact_sheet
 from pipeline.report.contact_sheet import GAP, LABELS, MARGIN, SCENE, contact_sheets, spoken_counts
+from pipeline.report.style import KIND_COLOURS, PAPER
 from pipeline.video.index import VideoError
 from schemas.tables import ANCHORS, CHARACTERS
-from schemas.vocabulary import Expression
+from schemas.vocabulary import AnchorKind, Expression
 from tests.barcode import Kind, Written, read_number, write_video
-from tests.pipeline.report.drawn_tables import ANNA, BEN, anchor, anchors, character, characters
+from tests.pipeline.report.drawn_tables import ANNA, BEN, anchor, anchors, character, characters, judged, pending
 
 TOP = 130
 """Where the first picture begins: below the header and the title of the kind."""
@@ -67,6 +69,81 @@ def test_what_is_written(video: Written, texts: list[str]) -> None:
     assert any("purity 0.97" in text and "2.0 s visible" in text and "1 shot " in text for text in texts)
     assert texts.count("1 blurred") == 1, "the empty bin of happy says why it is empty"
     assert "no class: 1 ambiguous angle" in texts
+
+
+def test_pending_anchors_come_after_the_accepted_ones_whatever_their_rank(video: Written) -> None:
+    rows = [
+        pending(video.pts_ns[3], "global", None, rank=0),
+        judged(video.pts_ns[17], "global", None, "accept", rank=1),
+        anchor(video.pts_ns[30], "global", None, "judged_blurred"),
+    ]
+    ((_, png),) = contact_sheets(str(video.path), CHARACTERS.from_rows([character(ANNA)]), ANCHORS.from_rows(rows))
+    assert scenes(png, video, 2) == [17, 3]
+
+
+def outline(png: bytes, cell: int, written: Written) -> list[tuple[int, ...]]:
+    """The colours along the upper edge of a global anchor's picture."""
+    width = round(SCENE * written.width / written.height)
+    left = MARGIN + LABELS + cell * (width + GAP)
+    return [tuple(pixel) for pixel in np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))[TOP, left : left + width].tolist()]
+
+
+def test_the_outline_of_a_pending_anchor_is_dashed(video: Written) -> None:
+    rows = [judged(video.pts_ns[3], "global", None, "accept"), pending(video.pts_ns[17], "global", None, rank=1)]
+    ((_, png),) = contact_sheets(str(video.path), CHARACTERS.from_rows([character(ANNA)]), ANCHORS.from_rows(rows))
+    colour = ImageColor.getrgb(KIND_COLOURS[AnchorKind.GLOBAL])
+    assert set(outline(png, 0, video)) == {colour}
+    dashed = outline(png, 1, video)
+    assert set(dashed) == {colour, ImageColor.getrgb(PAPER)}
+    assert 0.4 < dashed.count(colour) / len(dashed) < 0.7
+
+
+def test_who_was_judged_and_who_waits_is_written(video: Written, texts: list[str]) -> None:
+    times = iter(video.pts_ns[::2])
+    rows = [
+        judged(next(times), "expression", "happy", "accept", rank=1),
+        judged(next(times), "expression", "happy", "relabel", rank=0, selected_subclass="surprise"),
+        judged(next(times), "expression", "happy", "relabel", rank=2, selected_subclass=None, likeliest="sad"),
+        pending(next(times), "expression", "happy", rank=3),
+        pending(next(times), "expression", "sad", "timed_out"),
+        pending(next(times), "expression", "sad", "connection_lost", rank=1),
+        anchor(next(times), "expression", "fear"),
+        anchor(next(times), "expression", "fear", "judged_speaking", decision="reject"),
+    ]
+    list(contact_sheets(str(video.path), CHARACTERS.from_rows([character(ANNA)]), ANCHORS.from_rows(rows)))
+    marks = [text for text in texts if text in ("✓ was surprise", "judge ✓", "✓ was sad?", "pending")]
+    assert marks == ["✓ was surprise", "judge ✓", "✓ was sad?", "pending", "pending", "pending"]
+    assert {"not asked  score 0.50", "timed out  score 0.50", "connection lost  score 0.50"} <= set(texts)
+    counts = [text for text in texts if re.fullmatch(r"\d+ (anchors?|pending)", text)]
+    assert counts == ["3 anchors", "1 pending", "2 pending", "1 anchor"]
+
+
+def test_a_bin_with_nothing_but_pending_anchors_is_no_empty_bin(video: Written, texts: list[str]) -> None:
+    list(contact_sheets(str(video.path), CHARACTERS.from_rows([character(ANNA)]), ANCHORS.from_rows([pending(video.pts_ns[0], "viewpoint", "left")])))
+    assert "none: front, right, back" in texts
+    assert not any("not asked" in text and "1" in text for text in texts), "it is not among those that were dropped"
+
+
+def test_every_text_below_a_picture_keeps_to_its_cell(video: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The longest words there are: time and mark share a line."""
+    spans: list[tuple[float, float, float]] = []
+    draw_text = ImageDraw.ImageDraw.text
+
+    def remember(self: ImageDraw.ImageDraw, place: tuple[float, float], text: str, *rest: Any, **options: Any) -> None:
+        left, _, right, _ = self.textbbox(place, text, rest[1], anchor=options.get("anchor"))
+        spans.append((place[1], left, right))
+        draw_text(self, place, text, *rest, **options)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", remember)
+    rows = [
+        judged(video.pts_ns[0], "expression", "contempt", "relabel", selected_subclass=None, likeliest="surprise"),
+        judged(video.pts_ns[4], "expression", "contempt", "relabel", rank=1, selected_subclass="surprise"),
+        pending(video.pts_ns[8], "expression", "contempt", "connection_lost", rank=2),
+        pending(video.pts_ns[8], "global", None, "connection_lost"),
+    ]
+    list(contact_sheets(str(video.path), CHARACTERS.from_rows([character(ANNA)]), ANCHORS.from_rows(rows)))
+    for y, left, right in spans:
+        assert all(not (left < other < right) for near, other, _ in spans if 0 < abs(near - y) <= 1), (y, left, right)
 
 
 def test_a_character_without_anchors_still_has_a_sheet(video: Written, texts: list[str]) -> None:

@@ -1,14 +1,18 @@
 import base64
 import io
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 
+import pytest
 from PIL import Image
 
+from pipeline.refine.verdicts import Verdict
 from pipeline.report.figures import draw_overview
 from pipeline.report.overview import Overview
 from pipeline.report.page import Card, html_page
-from tests.pipeline.report.drawn_tables import ANNA, BEN, anchors, character, characters, clips, shots, tracks
+from schemas.tables import ANCHORS, CLIPS
+from tests.pipeline.report.drawn_tables import ANNA, BEN, anchors, character, characters, clips, judged, pending, problem, shots, tracks, verdict, verdicts
 
 
 def sheet(colour: str) -> bytes:
@@ -17,9 +21,13 @@ def sheet(colour: str) -> bytes:
     return file.getvalue()
 
 
-def page(cards: list[Card], title: str = "A run") -> str:
+def page(cards: list[Card], title: str = "A run", answers: Sequence[Verdict] = ()) -> str:
     overview = Overview()
     overview.add(shots(), tracks(), characters(), anchors(), clips())
+    if answers:
+        rows = [pending(0, "expression", "happy"), judged(1, "global", None, "accept"), judged(2, "global", None, "reject", reason="judged_unclear")]
+        overview.add(shots(), tracks(), characters(), ANCHORS.from_rows(rows), CLIPS.empty())
+        overview.verdicts.add(answers)
     return html_page(title, overview, draw_overview(overview), cards)
 
 
@@ -66,9 +74,49 @@ def test_a_character_says_how_many_anchors_it_has() -> None:
     assert re.findall(r"(no anchors|1 anchor|2 anchors) ·", text) == ["no anchors", "1 anchor", "2 anchors"]
 
 
-def test_tags_are_closed() -> None:
+def test_a_character_says_how_many_anchors_wait() -> None:
+    text = page([Card(character(ANNA), "walk.mp4", "a.png", anchors=number, pending=2) for number in (0, 3)])
+    assert re.findall(r'<span class="faint">([^·]*) ·', text) == ["no anchors, 2 pending", "3 anchors, 2 pending"]
+
+
+def test_without_a_judge_nothing_is_said_of_one() -> None:
+    text = page([])
+    assert "Judge" not in text
+    assert text.count("<img") == 4
+
+
+def test_what_was_asked_and_what_came_of_it_is_on_the_page() -> None:
+    text = page([], answers=verdicts())
+    assert "<h2>Judge</h2>" in text
+    assert text.count("<img") == 5
+    for fact in ("<b>7</b>questions", "<b>5</b>answered", "<b>4000</b>tokens read", "<b>309</b>tokens written", "<b>2.2 s</b>per reply, on average"):
+        assert fact in text
+    for name, number in (
+        ("judge_of/faces", 7),
+        ("caption, version 2", 1),
+        ("accept", 1),
+        ("reject", 1),
+        ("judged unclear", 1),
+        ("timed out", 1),
+        ("invalid json", 1),
+    ):
+        assert f"<td>{name}</td><td>{number}</td>" in text
+
+
+def test_a_judge_that_never_answered_has_no_latency() -> None:
+    text = page([], answers=[problem(1)])
+    assert "<b>0</b>answered" in text
+    assert "per reply" not in text
+
+
+def test_a_models_name_cannot_break_the_page() -> None:
+    assert "<script>alert" not in page([], answers=[verdict(1, model="<script>alert(1)</script>")])
+
+
+@pytest.mark.parametrize("answers", [(), verdicts()], ids=["not judged", "judged"])
+def test_tags_are_closed(answers: Sequence[Verdict]) -> None:
     parser = Nesting()
-    parser.feed(page([Card(character(ANNA), "walk.mp4", "a.png", sheet("red")), Card(character(BEN), "talk.mp4", "b.png")]))
+    parser.feed(page([Card(character(ANNA), "walk.mp4", "a.png", sheet("red")), Card(character(BEN), "talk.mp4", "b.png")], answers=answers))
     assert parser.open == []
 
 
@@ -81,8 +129,17 @@ def test_names_cannot_break_the_page() -> None:
 
 def test_numbers_of_the_run_are_on_it() -> None:
     text = page([])
-    for fact in ("<b>1</b>videos", "<b>2 s</b>of video", "<b>2</b>characters", "<b>6</b>anchors", "<b>1</b>clips"):
+    for fact in (
+        "<b>1</b>videos",
+        "<b>2 s</b>of video",
+        "<b>2</b>characters",
+        "<b>6</b>anchors",
+        "<b>0</b>pending anchors",
+        "<b>1</b>clips",
+        "<b>0</b>captioned",
+    ):
         assert fact in text
+    assert "<b>1</b>pending anchors" in page([], answers=verdicts())
     assert "<td>too few faces</td><td>1</td>" in text
     assert "Nobody was seen" in text
 
