@@ -18,6 +18,8 @@ from schemas.vocabulary import Decision, RejectReason
 
 Mask = NDArray[np.bool_]
 
+KEPT = (Decision.ACCEPT, Decision.RELABEL)
+
 
 class Bins:
     """The bins of one kind, as far as they are filled. Candidates go by their number, 0..K-1.
@@ -55,7 +57,10 @@ class Bins:
     @property
     def keeps_one(self) -> bool:
         """Whether an anchor, accepted or pending, will be left whatever else is answered."""
-        return any(ruling is not None and ruling.decision is not Decision.REJECT for ruling in self.rulings.values())
+        return any(
+            ruling is not None and (ruling.decision in KEPT or (ruling.decision is Decision.PENDING and not self.candidates.doubtful[number]))
+            for number, ruling in self.rulings.items()
+        )
 
     def next_round(self) -> list[int]:
         """Whom to ask about next: of the chosen ones those nobody was asked about, as many as their bin may ask; bin by bin, the best first."""

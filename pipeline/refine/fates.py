@@ -57,6 +57,8 @@ def _fate(bins: Bins, number: int, selected_reason: str | None, selected_subclas
     if ruling is None:
         decision = Decision.PENDING if number in bins.rulings else None
         return Fate(Status.REJECTED, _why_passed_over(bins, number, selected_reason), None, selected_subclass, decision, None)
+    if ruling.decision is Decision.PENDING and bins.candidates.doubtful[number]:  # no anchor yet: nobody was sure of it
+        return Fate(Status.REJECTED, RejectReason.UNCERTAIN_EXPRESSION, None, selected_subclass, ruling.decision, ruling.verdict_id)
     if place >= 0:
         status = Status.PENDING if ruling.decision is Decision.PENDING else Status.ACCEPTED
         return Fate(status, ruling.reason, place, own_class, ruling.decision, ruling.verdict_id)

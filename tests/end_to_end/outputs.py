@@ -11,17 +11,24 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from jobs import parts
-from schemas.tables import FAILURES, TABLES, UNITS
+from schemas.tables import FAILURES, TABLES, UNITS, VERDICTS
 
 ROOT = Path(__file__).parents[2]
 
-WALL_CLOCK = {UNITS.name: {"seconds", "host", "finished_at"}, FAILURES.name: {"attempt", "failed_at", "versions"}}
+WALL_CLOCK = {
+    UNITS.name: {"seconds", "host", "finished_at"},
+    FAILURES.name: {"attempt", "failed_at", "versions"},
+    VERDICTS.name: {"attempts", "latency_seconds", "answered_at"},
+}
 """Columns that say when, where and how often, not what."""
 
 OBSERVE = ["--observe.samples-per-second", "1", "--segment-minutes", "0.1"]
 """Options for tests: a picture per second, segments of six seconds."""
 
-SMALL = [*OBSERVE, "--pack.area", "16384", "--pack.preset", "ultrafast"]
+NO_JUDGE = ["--refine.server.urls", "http://127.0.0.1:9/v1", "--pack.include-pending"]
+"""Nobody answers at that port: anchors stay pending, and are packed as they are."""
+
+SMALL = [*OBSERVE, *NO_JUDGE, "--pack.area", "16384", "--pack.preset", "ultrafast"]
 """And small clips."""
 
 

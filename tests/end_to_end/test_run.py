@@ -72,7 +72,7 @@ def test_a_long_video_is_observed_in_segments_and_its_person_joined_across_them(
 
 def test_people_are_found_where_they_are(out: Path) -> None:
     assert of(out, "characters", "no_face") == []
-    bins = {(row["kind"], row["subclass"]) for row in of(out, "anchors", "cry_to_laugh") if row["status"] == "accepted"}
+    bins = {(row["kind"], row["subclass"]) for row in of(out, "anchors", "cry_to_laugh") if row["status"] == "pending"}
     assert {("viewpoint", "front"), ("expression", "happy")} <= bins
 
 

@@ -33,11 +33,15 @@ class AnsweringJudge:
         name: what it says of a request_id and a stated class.
         requests: how often each request_id came.
         answered: how often each was answered, as far as the last byte.
+        headers: of every request.
+        held: is set as soon as it keeps one waiting.
+        shuffle: answer in another order than asked.
         hold_after: answers after which it keeps requests waiting; None: never.
     """
 
-    def __init__(self, name: Callable[[str, str], str] = agree, hold_after: int | None = None) -> None:
+    def __init__(self, name: Callable[[str, str], str] = agree, hold_after: int | None = None, shuffle: bool = False) -> None:
         self.name = name
+        self.shuffle = shuffle
         self.hold_after = hold_after
         self.requests: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
@@ -104,6 +108,8 @@ class AnsweringJudge:
         if self.hold_after is not None and self.answered.total() >= self.hold_after:
             self.held.set()
             await self._open.wait()
+        if self.shuffle:
+            await asyncio.sleep(int(request_id, 16) % 7 * 0.02)
         self.answered[request_id] += 1
         content = json.dumps({name: self._value(name, form, request_id, body) for name, form in properties.items()})
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}

@@ -17,6 +17,8 @@ from tests.barcode import write_video
 from tests.pipeline.drawn_observations import VIDEO, DrawnVideo
 
 SECONDS = 24
+FRAME_NS = 40_000_000
+"""The film's frames are 40 ms apart: people are seen in frames that it has."""
 SEAM = 12
 """Seconds at which the second segment starts."""
 
@@ -46,7 +48,7 @@ def write_observed(out: Path, film: Path, drawn: DrawnVideo, config: str = "c0")
     parts.write_part(str(out), VIDEOS, VIDEO, VIDEOS.from_rows([row]))
     for segment, (start, end) in enumerate(((0, SEAM), (SEAM, SECONDS))):
         shots = [shot for shot in drawn.shots if shot["segment"] == segment]
-        rows = [row for row in drawn.rows if row["shot_id"] in {shot["shot_id"] for shot in shots}]
+        rows = [row | {"pts_ns": row["pts_ns"] // FRAME_NS * FRAME_NS} for row in drawn.rows if row["shot_id"] in {shot["shot_id"] for shot in shots}]
         part = parts.segment_part(VIDEO, segment)
         parts.write_part(str(out), SHOTS, part, SHOTS.from_rows(shots))
         parts.write_part(str(out), OBSERVATIONS, part, OBSERVATIONS.from_rows(rows))

@@ -235,7 +235,7 @@ DOUBTFUL = Seen(50, subclass="sad", reason="uncertain_expression", score=0.95, c
         ({}, ("accepted", None, 0, "sad", "accept")),
         ({"named": "angry"}, ("accepted", None, 0, "angry", "relabel")),
         ({"flaws": (Flaw.COVERED,)}, ("rejected", "judged_covered", None, None, "reject")),
-        ({"problem": PendingReason.REFUSED}, ("pending", "refused", 0, "sad", "pending")),
+        ({"problem": PendingReason.REFUSED}, ("rejected", "uncertain_expression", None, None, "pending")),
     ],
 )
 def test_a_doubtful_face_becomes_what_the_judge_says(answer: dict[str, Any], expected: tuple[Any, ...]) -> None:
