@@ -70,9 +70,11 @@ def _run(job: Job, command: Work, arguments: Sequence[str]) -> int:
     record.finish("finished", summaries, held, selection)
     if behind := record.behind(selection):
         products = " and ".join(PRODUCTS[stage] for stage in behind)
-        between = [Stage.SELECT, Stage.REFINE] if isinstance(command, Observe) else [Stage.REFINE] if isinstance(command, Select) else []
-        commands = [*between, *behind]
-        notes.append(f"{products} {'are' if products != 'report' else 'is'} of an earlier selection: run {' and '.join(commands)}")
+        before = [Stage.SELECT] if isinstance(command, Observe) else []
+        judged = [Stage.REFINE] if isinstance(command, Observe | Select) and Stage.REFINE in record.content["provenance"] else []
+        *first, last = [*before, *judged, *behind]
+        commands = f"{', '.join(first)} and {last}" if first else last
+        notes.append(f"{products} {'are' if products != 'report' else 'is'} of an earlier selection: run {commands}")
     print_summary(Console(width=max(Console().width, MINIMUM_WIDTH)), summaries, held, notes)
     return _exit_code(job.progress, summaries)
 

@@ -164,7 +164,12 @@ def test_a_server_that_is_gone_in_mid_run_and_returns_is_waited_for(out: Path, r
 
 def test_a_server_that_does_not_return_costs_nothing_that_came_back(out: Path, refined: Path) -> None:
     with AnsweringJudge(contrary, hold_after=7) as judge:
-        trouble = threading.Thread(target=lambda: judge.held.wait(120) and judge.stop())
+
+        def go() -> None:
+            judge.held.wait(120)
+            judge.stop()
+
+        trouble = threading.Thread(target=go)
         trouble.start()
         said = refine(out, judge, *LOCAL, "--refine.server.patience-minutes", "0.02")
         trouble.join()

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from jobs.engine import SetupError
+from jobs.options import Select as SelectCommand
 from jobs.run_record import FILE, REMEMBERED, RunRecord, redact
 from jobs.stage import StageSummary
+from pipeline.select.ranking import RankingOptions
+from pipeline.select.video import SelectOptions
 from schemas.vocabulary import Stage
 
 
@@ -123,3 +127,16 @@ def test_products_of_an_earlier_selection_are_known(tmp_path: Path) -> None:
 )
 def test_redaction(text: str, clean: str) -> None:
     assert redact(text) == clean
+
+
+def test_the_ranking_that_select_used_is_known_to_those_who_judge(tmp_path: Path) -> None:
+    command = SelectCommand(str(tmp_path), select=SelectOptions(ranking=RankingOptions(expression_anchors=7)))
+    record = RunRecord(str(tmp_path), command, [])
+    record.begin(Stage.SELECT)
+    record.finish("finished", [StageSummary(Stage.SELECT, done=1)], {})
+    assert RunRecord(str(tmp_path), Run(), []).ranking() == RankingOptions(expression_anchors=7)
+
+
+def test_without_a_selection_there_is_no_ranking(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="run select first"):
+        RunRecord(str(tmp_path), Run(), []).ranking()

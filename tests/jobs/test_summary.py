@@ -39,6 +39,15 @@ def test_totals_add_up_to_the_tables(tmp_path: Path) -> None:
     assert (held["shards"], held["samples"]) == (0, 0)
 
 
+def test_after_judging_the_judged_numbers_count(tmp_path: Path) -> None:
+    selected = [DoneUnit(Stage.SELECT, video, 0, 0, 1, "c0", "i0", {"anchors": 3, "anchors/global": 3}) for video in ("a", "b")]
+    counts = {"anchors": 1, "pending": 1, "anchors/global": 1, "pending/global": 1, "captions": 2, "questions left": 1}
+    held = totals(str(tmp_path), selected, [DoneUnit(Stage.REFINE, "b", 0, 0, 1, "c0", "i0", counts)])
+    assert (held["anchors"], held["pending"], held["captions"]) == (4, 1, 2)
+    assert (held["anchors per bin"], held["pending per bin"]) == ({"global": 4}, {"global": 1})
+    assert "questions left" not in held
+
+
 def test_an_empty_root_holds_nothing(tmp_path: Path) -> None:
     held = totals(str(tmp_path), [])
     assert held["videos"] == held["shards"] == 0
@@ -58,4 +67,6 @@ def test_the_hash_of_the_selection_is_that_of_its_units_in_any_order() -> None:
     units = [DoneUnit(Stage.SELECT, video, 0, 0, 1, "c0", "i0", {"clips": 1}) for video in ("a", "b")]
     own = selection_hash(units)
     assert selection_hash(units[::-1]) == own
+    judged, judged_on = (DoneUnit(Stage.REFINE, "a", 0, 0, 1, "c0", "i0", {"pending": pending}) for pending in (3, 0))
+    assert len({own, selection_hash(units, [judged]), selection_hash(units, [judged_on])}) == 3
     assert own not in {selection_hash(units[:1]), selection_hash([units[0], replace(units[1], config_hash="c1")])}
