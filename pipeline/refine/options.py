@@ -11,10 +11,10 @@ class ServerOptions:
     Attributes:
         urls: base URLs of OpenAI-compatible servers of one and the same model, as vLLM's; several share the load.
         in_flight: requests under way at the same time, per worker.
-        connect_seconds: to reach the server.
-        timeout_seconds: for a whole reply, from the request on.
+        connect_seconds: seconds to reach the server.
+        timeout_seconds: seconds for a whole reply, from the request on.
         attempts: starts of a request that meets a lost connection, a timeout, 408, 409, 429 or 5xx, until its question is left pending.
-        patience_minutes: without any reply until the judge is given up; what came back is kept.
+        patience_minutes: minutes without any reply until the judge is given up; what came back is kept.
         largest_reply: bytes of a reply; what is larger is not read to its end.
     """
 
