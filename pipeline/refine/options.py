@@ -39,7 +39,7 @@ class PictureOptions:
 
     Attributes:
         pixels: width times height of a picture at most, the size the model looks at; smaller ones are not enlarged.
-        jpeg_quality: 1 to 95.
+        jpeg_quality: of the pictures as JPEG files, 1 to 95.
         caption_frames: frames of a clip, evenly spread, beside the character's global anchor.
     """
 
@@ -85,7 +85,7 @@ class RefineOptions:
         prompts: folder of prompt files (global.txt, viewpoint.txt, expression.txt, caption.txt) to use instead of those that ship; any of the four.
         characters_at_once: characters that a worker asks about at the same time, so that the judge has work while frames are decoded.
         decoder: what reads the frames.
-        threads: of one decoder.
+        threads: of a decoder; there is one per character in hand.
     """
 
     server: ServerOptions = field(default_factory=ServerOptions)
