@@ -74,6 +74,8 @@ def refine(job: Job, options: RefineOptions, ranking: RankingOptions) -> Refined
     names = verdict_parts.names_by_video(job.out)
     units = [replace(unit, verdicts=tuple(names.get(unit.video_id, ()))) for unit in units]
     asked = time.monotonic()
+    if summary.counts["questions"]:
+        job.progress.say(_spent(model, summary.counts, asked - started))
     applied = run_stage(job, Stage.REFINE, ApplyWork(job.out, by), units, log, light=True)
     summary.done, summary.failed = applied.done, summary.failed + applied.failed
     summary.counts.update(applied.counts)
@@ -144,6 +146,12 @@ def _ask(job: Job, by: Judge, key: str, units: Sequence[RefineUnit], log: Failur
                 summary.failed += 1
             progress.advance(failed=error is not None)
     return None
+
+
+def _spent(model: str, counts: Counter[str], seconds: float) -> str:
+    """What asking cost."""
+    numbers = ", ".join(f"{counts[name]:,} {name}" for name in ("questions", "answers", "requests", "prompt tokens", "completion tokens"))
+    return f"asked {model}: {numbers}; {counts['questions'] / seconds:.1f} questions per second"
 
 
 def _waiting(out: str, missing: str | None) -> str | None:
