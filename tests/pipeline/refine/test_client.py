@@ -156,7 +156,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_a_fault_is_of_its_row_alone_and_one_time_of_it_is_made_good(name: str) -> None:
     case = CASES[name]
-    options = replace(QUICK, timeout_seconds=0.25) if case.problem is PendingReason.TIMED_OUT else QUICK
+    options = replace(QUICK, timeout_seconds=1.0) if case.fault in (hostile.hang, hostile.trickle) else QUICK
     questions = [question(row) for row in ("well", "always", "once", "also well")]
     with HostileServer(faults={"once": [case.fault]}, always={"always": case.fault}, crowd=4) as server:
         well, always, once, also_well = verdicts_of(ask_all(lambda: client(server, options=options), questions), questions)
@@ -474,7 +474,7 @@ def test_a_server_that_comes_back_with_another_model_is_not_asked() -> None:
         server.start()
 
     with dying_server([one.subject for one in questions], 8) as server, Told("is not asked until it is back", start_another):
-        outcomes = ask_all(lambda: client(server, options=replace(QUICK, patience_minutes=0.005)), questions)
+        outcomes = ask_all(lambda: client(server, options=replace(QUICK, patience_minutes=0.02)), questions)
     gone = [outcome for outcome in outcomes if isinstance(outcome, JudgeGone)]
     assert before == [len(server.requests)]
     assert gone

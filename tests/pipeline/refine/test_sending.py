@@ -112,7 +112,7 @@ def test_a_request_that_the_server_does_not_take_is_sent_once() -> None:
 @pytest.mark.parametrize("fault", [hang, trickle])
 def test_a_server_that_does_not_come_to_an_end_holds_nobody_up(fault: Callable[[Exchange], Awaitable[None]]) -> None:
     with HostileServer(faults={"row": [fault]}) as server:
-        sent = send(server, Sleeper(), timeout=0.15)
+        sent = send(server, Sleeper(), timeout=0.5)
     assert isinstance(sent.outcome, Reply)
     assert sent.requests == 2
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from pipeline.refine.redaction import NO_KEY, Redaction
 from pipeline.refine.serving import address, connect, http_client, served_model, what_is_missing
 from tests.pipeline.refine.hostile_server import MODEL, Exchange, Fault, HostileServer, hang, html_200, html_500, huge, status
 
-SERVER = ServerOptions(connect_seconds=0.2, timeout_seconds=2.0, largest_reply=10_000)
+SERVER = ServerOptions(connect_seconds=2.0, timeout_seconds=2.0, largest_reply=10_000)
 NOBODY = "http://127.0.0.1:9/v1"
 
 
@@ -123,13 +124,14 @@ def test_user_and_password_of_an_address_are_sent_as_a_header_and_never_told(cap
     ],
 )
 def test_a_server_that_is_no_judge(fault: Fault, told: str) -> None:
+    times = replace(SERVER, connect_seconds=0.1) if fault is hang else SERVER
     with HostileServer(models_fault=fault) as server:
         with pytest.raises(JudgeGone, match=told):
-            ask(server.url)
+            asyncio.run(served_model([server.url], None, NO_KEY, times))
 
         async def look() -> str | None:
-            async with http_client(SERVER) as http:
-                return await what_is_missing(connect(server.url, NO_KEY, http), MODEL, SERVER, Redaction(NO_KEY, []))
+            async with http_client(times) as http:
+                return await what_is_missing(connect(server.url, NO_KEY, http), MODEL, times, Redaction(NO_KEY, []))
 
         missing = asyncio.run(look())
         assert missing is not None
