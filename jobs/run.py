@@ -14,7 +14,6 @@ from jobs.options import Assets, Command, Observe, Pack, Refine, Report, Run, Se
 from jobs.pack import pack
 from jobs.pack_check import check
 from jobs.progress import Progress
-from jobs.refine import refine
 from jobs.report import report
 from jobs.run_record import PRODUCTS, RunRecord
 from jobs.select import select
@@ -91,6 +90,8 @@ def _stages(job: Job, command: Work, record: RunRecord, notes: list[str]) -> Ite
             notes.append("options that differ from those of the selection before:\n  " + "\n  ".join(differences))
         yield select(job, command.select)
     if isinstance(command, Run | Refine):
+        from jobs.refine import refine  # the client of language models takes a second to import, and other commands do without
+
         ranking = record.ranking()
         record.begin(Stage.REFINE)
         refined = refine(job, command.refine, ranking)
