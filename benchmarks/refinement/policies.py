@@ -41,9 +41,9 @@ class Policy:
 
 
 OURS = Policy("the policy")
-NO_RELABELLING = Policy("without relabelling", PolicyOptions(relabel=False))
+NO_RELABELLING = Policy("without relabelling", PolicyOptions(relabel_below=0.0))
 SURE_ALONE = Policy("sure faces alone", PolicyOptions(least_confidence=1.0))
-EVERYTHING = Policy("asking everything", PolicyOptions(relabel=False), asks_everything=True)
+EVERYTHING = Policy("asking everything", PolicyOptions(relabel_below=0.0), asks_everything=True)
 POLICIES = (OURS, NO_RELABELLING, SURE_ALONE, EVERYTHING)
 
 

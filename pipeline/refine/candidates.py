@@ -28,7 +28,8 @@ class Candidates:
         rows: (K,) of the anchors table.
         bins: (K,) position in ``classes`` of the bin it belongs to before anybody judged.
         scores: (K,) by which it competes there.
-        scores_elsewhere: (K,) by which it competes in the bin of another class that the judge names: the classifier's doubt, times quality.
+        scores_elsewhere: (K,) by which it competes in the bin of another class that the judge names, among those the classifier leaves open:
+            its doubt, times quality. NaN where the classifier was too sure for that.
         pts_ns: (K,).
         shots: (K,) number of the shot.
         chosen: (K,) select accepted it.
@@ -77,7 +78,7 @@ class Candidates:
             rows=rows[wanted],
             bins=bins[wanted],
             scores=np.where(doubtful, score * np.float32(DOUBT), score)[wanted],
-            scores_elsewhere=((1 - confidence) * _numbers(own["quality"]))[wanted],
+            scores_elsewhere=np.where(confidence < policy.relabel_below, (1 - confidence) * _numbers(own["quality"]) * np.float32(DOUBT), np.nan)[wanted],
             pts_ns=own["pts_ns"].to_numpy()[wanted],
             shots=pc.index_in(own["shot_id"], pc.unique(own["shot_id"])).to_numpy().astype(np.int64)[wanted],
             chosen=chosen[wanted],

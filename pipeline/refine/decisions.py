@@ -38,21 +38,26 @@ class Ruling:
     verdict_id: str
 
 
-def decide(verdict: Verdict, policy: PolicyOptions) -> Ruling:
+def decide(verdict: Verdict, policy: PolicyOptions, may_move: bool) -> Ruling:
     """The ruling on a candidate, from the verdict on a question about a person.
 
     A refusal has the first reason that applies of: another person; a flaw; no class, or none that is certain enough; another class,
-    where relabelling is not wanted or (of a global anchor, which must be seen from the front) there is no other bin.
+    where the candidate may not move or (of a global anchor, which must be seen from the front) there is no other bin.
+
+    Args:
+        verdict: on the candidate.
+        policy: what counts.
+        may_move: it may compete in the bin of another class.
     """
     if verdict.problem is not None:
         return Ruling(Decision.PENDING, None, verdict.problem, verdict.verdict_id)
-    if (reason := _refusal(verdict, policy)) is not None:
+    if (reason := _refusal(verdict, policy, may_move)) is not None:
         return Ruling(Decision.REJECT, None, reason, verdict.verdict_id)
     decision = Decision.ACCEPT if verdict.named == verdict.stated else Decision.RELABEL
     return Ruling(decision, verdict.named, None, verdict.verdict_id)
 
 
-def _refusal(verdict: Verdict, policy: PolicyOptions) -> RejectReason | None:
+def _refusal(verdict: Verdict, policy: PolicyOptions, may_move: bool) -> RejectReason | None:
     if verdict.same_person is Agreement.NO:
         return RejectReason.JUDGED_ANOTHER_PERSON
     for flaw in _flaws_that_count(verdict):
@@ -60,7 +65,7 @@ def _refusal(verdict: Verdict, policy: PolicyOptions) -> RejectReason | None:
             return REASONS[flaw]
     if verdict.named is None or (verdict.certainty or 0) < policy.least_certainty:
         return RejectReason.JUDGED_UNCLEAR
-    has_other_bins = policy.relabel and verdict.question is not QuestionKind.GLOBAL
+    has_other_bins = may_move and verdict.question is not QuestionKind.GLOBAL
     return RejectReason.JUDGED_ANOTHER_CLASS if verdict.named != verdict.stated and not has_other_bins else None
 
 

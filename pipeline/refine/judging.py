@@ -124,7 +124,7 @@ def _judge_kind(
 
     def answer(number: int) -> Ruling | None:
         verdict = known(question(number))
-        return None if verdict is None else decide(verdict, policy)
+        return None if verdict is None else decide(verdict, policy, may_move=not np.isnan(candidates.scores_elsewhere[number]))
 
     bins = fill_bins(candidates, quotas[kind], policy.questions_per_anchor, ranking, answer)
     return bins, [question(number) for number in bins.open]

@@ -60,17 +60,19 @@ class PolicyOptions:
         questions_per_anchor: questions of a bin at most, per anchor wanted in it.
         least_confidence: of the classifier, 0..1, for a face whose expression it leaves open to be asked about; 1: never.
         least_certainty: of the judge, 1 to 5, for its answer to count.
-        relabel: let a candidate for which the judge names another class compete in that bin.
+        relabel_below: of the classifier's confidence, 0..1: a candidate that was less sure, and for which the judge names another class,
+            competes in that bin. 0: none does. Where the classifier was sure and the judge disagrees, neither is believed.
     """
 
     questions_per_anchor: int = 3
     least_confidence: float = 0.3
     least_certainty: int = 3
-    relabel: bool = True
+    relabel_below: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.questions_per_anchor < 1 or not 0 <= self.least_confidence <= 1 or not 1 <= self.least_certainty <= 5:
-            raise ValueError(f"refine: questions_per_anchor must be at least 1, least_confidence 0 to 1, least_certainty 1 to 5: {self}")
+        shares = (self.least_confidence, self.relabel_below)
+        if self.questions_per_anchor < 1 or not all(0 <= share <= 1 for share in shares) or not 1 <= self.least_certainty <= 5:
+            raise ValueError(f"refine: questions_per_anchor must be at least 1, least_confidence and relabel_below 0 to 1, least_certainty 1 to 5: {self}")
 
 
 @dataclass(frozen=True, slots=True)

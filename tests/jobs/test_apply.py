@@ -60,7 +60,7 @@ def test_applying_again_changes_nothing_and_no_row_is_lost(out: Path) -> None:
     ("other", "same"),
     [
         (replace(JUDGE, options=RefineOptions(server=ServerOptions(in_flight=99), characters_at_once=3)), True),
-        (replace(JUDGE, options=RefineOptions(policy=PolicyOptions(relabel=False))), False),
+        (replace(JUDGE, options=RefineOptions(policy=PolicyOptions(relabel_below=0.0))), False),
         (replace(JUDGE, options=RefineOptions(pictures=PictureOptions(jpeg_quality=80))), False),
         (replace(JUDGE, ranking=RankingOptions(global_anchors=1)), False),
         (replace(JUDGE, model="another"), False),

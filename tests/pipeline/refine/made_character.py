@@ -24,7 +24,7 @@ ANNA = f"{VIDEO}-c00"
 SIZE = (1000, 500)
 RANKING = RankingOptions()
 QUOTAS = {"global": RANKING.global_anchors, "viewpoint": RANKING.viewpoint_anchors, "expression": RANKING.expression_anchors}
-SURE = PolicyOptions(least_confidence=1)
+SURE = PolicyOptions(least_confidence=1, relabel_below=1)
 CLASSES: dict[str, Sequence[str | None]] = {"global": [None], "viewpoint": Viewpoint.words(), "expression": Expression.words()}
 
 Answer = Callable[[Question], Verdict | None]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.refine.candidates import Candidates, positions
+from pipeline.refine.candidates import DOUBT, Candidates, positions
 from pipeline.refine.options import PolicyOptions
 from schemas.vocabulary import AnchorKind
 from tests.pipeline.refine.made_character import Seen, selected
@@ -53,7 +53,14 @@ def test_a_doubtful_face_comes_after_one_that_select_was_sure_of_and_elsewhere_t
     found = Candidates.of_kind(table, AnchorKind.EXPRESSION, PolicyOptions())
     sure, doubtful = np.argsort(found.doubtful)
     assert 0 < found.scores[doubtful] < found.scores[sure]
-    assert found.scores_elsewhere[doubtful] == pytest.approx(0.6 * 0.5)
+    assert found.scores_elsewhere[doubtful] == pytest.approx(0.6 * 0.5 * DOUBT)
+
+
+@pytest.mark.parametrize(("relabel_below", "may_move"), [(0.5, [True, False, False]), (0.0, [False, False, False]), (1.0, [True, True, True])])
+def test_only_those_the_classifier_was_hardly_sure_of_compete_elsewhere(relabel_below: float, may_move: list[bool]) -> None:
+    rows = [Seen(10 * number, confidence=value, score=0.9 - number / 10) for number, value in enumerate((0.49, 0.5, 0.99))]
+    found = Candidates.of_kind(selected(rows), AnchorKind.EXPRESSION, PolicyOptions(relabel_below=relabel_below))
+    assert (~np.isnan(found.scores_elsewhere)).tolist() == may_move
 
 
 def test_what_was_judged_before_does_not_matter() -> None:

@@ -9,9 +9,9 @@ from schemas.vocabulary import Agreement, Decision, Flaw, PendingReason, Questio
 from tests.pipeline.refine.made_character import verdict
 
 
-def ruling(kind: str, stated: str, policy: PolicyOptions | None = None, **said: Any) -> Ruling:
+def ruling(kind: str, stated: str, policy: PolicyOptions | None = None, may_move: bool = True, **said: Any) -> Ruling:
     question = Question(QuestionKind(kind), "video", "character", "anchor", stated, (Picture(0, (0, 0, 9, 9)),), kind != "global")
-    return decide(verdict(question, verdict_id="v", **said), policy or PolicyOptions())
+    return decide(verdict(question, verdict_id="v", **said), policy or PolicyOptions(), may_move)
 
 
 ALL_WRONG: dict[str, Any] = {"same_person": Agreement.NO, "flaws": tuple(Flaw), "named": None, "certainty": 1}
@@ -59,11 +59,11 @@ def test_a_flaw_counts_only_where_it_spoils_the_view(stated: str, said: dict[str
     assert ruling("viewpoint", stated, **said).reason is None
 
 
-def test_who_is_named_otherwise_competes_there_if_that_is_wanted() -> None:
+def test_who_is_named_otherwise_competes_there_if_it_may() -> None:
     assert ruling("expression", "happy", named="sad") == Ruling(Decision.RELABEL, "sad", None, "v")
     assert ruling("viewpoint", "front", named="left") == Ruling(Decision.RELABEL, "left", None, "v")
     refused = Ruling(Decision.REJECT, None, RejectReason.JUDGED_ANOTHER_CLASS, "v")
-    assert ruling("expression", "happy", PolicyOptions(relabel=False), named="sad") == refused
+    assert ruling("expression", "happy", may_move=False, named="sad") == refused
 
 
 @pytest.mark.parametrize("problem", list(PendingReason))

@@ -193,10 +193,12 @@ def test_one_named_otherwise_competes_in_that_bin() -> None:
     close = fates(of, said(expression_0={"named": "sad"}), ranking=ranking)
     assert close["expression-0"] == ("rejected", "too_close_in_time", None, "sad", "relabel")
     assert close["expression-1"] == ("accepted", None, 0, "sad", "accept")
-    outranking = fates(of, said(expression_0={"named": "angry"}), ranking=ranking)
-    assert outranking["expression-0"] == ("accepted", None, 0, "angry", "relabel"), "1 - 0.7 is more than 0.2"
-    assert outranking["expression-10"] == ("rejected", "outranked", None, "angry", "accept"), "it was asked about in the same round"
-    assert fates(of, said(expression_0={"named": "angry"}), PolicyOptions(relabel=False), ranking)["expression-0"] == (
+    behind = fates(of, said(expression_0={"named": "angry"}), ranking=ranking)
+    assert behind["expression-0"] == ("rejected", "outranked", None, "angry", "relabel"), "select was sure of the other one"
+    assert behind["expression-10"] == ("accepted", None, 0, "angry", "accept")
+    alone = fates(of, said(expression_0={"named": "angry"}, expression_10={"named": None}), ranking=ranking)
+    assert alone["expression-0"] == ("accepted", None, 0, "angry", "relabel")
+    assert fates(of, said(expression_0={"named": "angry"}), PolicyOptions(), ranking)["expression-0"] == (
         "rejected",
         "judged_another_class",
         None,
@@ -226,7 +228,7 @@ def test_who_is_accepted_was_judged_also_when_fewer_are_wanted_than_select_chose
     assert [fate[:3] for fate in found.values()] == [("accepted", None, 0), ("accepted", None, 1), ("rejected", "outranked", None)]
 
 
-DOUBTFUL = Seen(50, subclass="sad", reason="uncertain_expression", score=0.95, confidence=0.5)
+DOUBTFUL = Seen(50, subclass="sad", reason="uncertain_expression", score=0.95, confidence=0.4)
 
 
 @pytest.mark.parametrize(
@@ -361,7 +363,7 @@ policies = st.builds(
     questions_per_anchor=st.integers(1, 3),
     least_confidence=st.sampled_from([0.0, 0.3, 1.0]),
     least_certainty=st.integers(1, 5),
-    relabel=st.booleans(),
+    relabel_below=st.sampled_from([0.0, 0.5, 1.0]),
 )
 seeds = st.integers(0, 2**20)
 

@@ -8,7 +8,7 @@ from pipeline.refine.options import PictureOptions, PolicyOptions, RefineOptions
 def test_what_is_chosen_unless_said_otherwise_is_allowed() -> None:
     assert ServerOptions().urls == ("http://127.0.0.1:8000/v1",)
     assert PictureOptions().pixels == 448 * 448
-    assert PolicyOptions().relabel
+    assert PolicyOptions().relabel_below == 0.5
 
 
 @pytest.mark.parametrize(
