@@ -6,7 +6,7 @@ What comes back is written as it comes; what it means for anchors and clips is d
 import asyncio
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from jobs import parts, verdict_parts
 from jobs.stage import UnitResult
 from pipeline.failures import InputError
 from pipeline.refine.asking import ask_character
-from pipeline.refine.client import JudgeClient, JudgeGone
+from pipeline.refine.client import JudgeClient
 from pipeline.refine.judging import Case
 from pipeline.refine.options import RefineOptions
 from pipeline.refine.pictures import FramePictures
@@ -28,6 +28,9 @@ from schemas import tables
 from schemas.vocabulary import FailureKind, QuestionKind
 
 CLOSE_SECONDS = 10.0
+
+LOOK_AGAIN_SECONDS = 1.0
+"""How often a unit that waits for answers looks whether the job was stopped."""
 
 T = TypeVar("T")
 
@@ -89,6 +92,7 @@ class AskWork:
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False, repr=False)
     _thread: threading.Thread | None = field(default=None, init=False, repr=False)
     _video: _Video | None = field(default=None, init=False, repr=False)
+    _closing: bool = field(default=False, init=False, repr=False)
     _lock: Any = field(default=None, init=False, repr=False)
 
     @property
@@ -111,30 +115,34 @@ class AskWork:
         own = pc.equal(video.anchors["character_id"], unit.character_id)
         clips = video.clips.filter(pc.equal(video.clips["character_id"], unit.character_id))
         case = Case(video.anchors.filter(own), clips, unit.width, unit.height)
-        verdicts = verdict_parts.CharacterVerdicts(self.out, unit.character_id, video.known, unit.verdicts)
+        # Looked at anew, because a worker that died in this unit may have kept some since the job began.
+        own_parts = parts.part_names(self.out, tables.VERDICTS, unit.character_id)
+        known = video.known | verdict_parts.read(self.out, own_parts)
+        verdicts = verdict_parts.CharacterVerdicts(self.out, unit.character_id, known, own_parts)
         try:
             with FramePictures(unit.uri, self.options.pictures, self.options.decoder, self.options.threads) as pictures:
                 asked = self._run(ask_character(case, pictures, self._client, verdicts.final, self.options, self.ranking, verdicts.keep))
-            return Asked(dict(asked.counts), unreadable=asked.unreadable)
-        except JudgeGone as error:
-            return Asked(gone=str(error))
         finally:
             verdicts.merge()
+        return Asked(asked.counts, gone=asked.gone, unreadable=asked.unreadable)
 
     def close(self) -> None:
         """Let go of requests under way, and of the server."""
         if self._loop is None or self._client is None or self._thread is None:
             return
-        self._run(_cancel_others())
-        self._run(self._client.close())
+        self._closing = True
+        asyncio.run_coroutine_threadsafe(_end(self._client), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(CLOSE_SECONDS)
-        self._loop = None
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         assert self._loop is not None, "setup() comes first"
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        while not wait([future], LOOK_AGAIN_SECONDS).done:
+            if self._closing:
+                raise InputError(FailureKind.WORKER_DIED, "the job was stopped")
         try:
-            return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+            return future.result()
         except CancelledError as error:
             raise InputError(FailureKind.WORKER_DIED, "the job was stopped") from error
 
@@ -148,8 +156,10 @@ class AskWork:
             return self._video
 
 
-async def _cancel_others() -> None:
+async def _end(client: JudgeClient) -> None:
+    """Let go of all that is under way in this loop, and of the server."""
     others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    await client.close()

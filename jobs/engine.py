@@ -113,7 +113,7 @@ class EngineOptions:
     attempts: Annotated[int, tyro.conf.arg(metavar="COUNT")] = 3
     """starts of a unit before it fails, when workers die in it"""
     timeout_minutes: float = 120.0
-    """minutes until a unit is given up and its worker replaced; 0: never. Only with ray"""
+    """minutes until a unit is given up and its worker replaced; 0: never. Only with ray; a judge's replies have a limit of their own"""
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -35,7 +35,7 @@ class Run:
     select: SelectOptions = field(default_factory=SelectOptions)
     refine: RefineOptions = field(default_factory=RefineOptions)
     require_refine: bool = False
-    """end with an error when anchors or captions are left waiting for a judge; else they are left pending, and the run goes on"""
+    """end with an error when there is no judge, or it leaves questions unanswered; else anchors are left pending, and the run goes on"""
     pack: PackOptions = field(default_factory=PackOptions)
     report: ReportOptions = field(default_factory=ReportOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
@@ -80,7 +80,7 @@ class Refine:
     """options from a YAML file; those on the command line win"""
     refine: RefineOptions = field(default_factory=RefineOptions)
     require_refine: bool = False
-    """end with an error when anchors or captions are left waiting for a judge; else they are left pending"""
+    """end with an error when there is no judge, or it leaves questions unanswered; else anchors are left pending"""
     engine: EngineOptions = field(default_factory=EngineOptions)
 
 

@@ -185,6 +185,8 @@ class _Crew(Generic[U, R]):
         self._work = ray.put(work)
         self._name = work.name
         self._at_once = work.units_at_once
+        # Work that waits for others knows for itself how long; ending one unit would end those beside it.
+        self._limit_seconds = options.timeout_minutes * 60 if work.units_at_once == 1 else 0.0
         self._source = iter(units)
         self._options = options
         self._actor: Any = ray.remote(_Actor).options(
@@ -287,8 +289,7 @@ class _Crew(Generic[U, R]):
 
     def _overdue(self) -> Iterator[Outcome[U, R]]:
         """Give up units that take too long, and their workers."""
-        limit = self._options.timeout_minutes * 60
-        now = time.monotonic()
+        limit, now = self._limit_seconds, time.monotonic()
         for reference, call in list(self._calls.items()):
             if not limit or call.current is None or now - call.since <= limit:
                 continue
@@ -300,7 +301,7 @@ class _Crew(Generic[U, R]):
 
     def _patience(self) -> float:
         """Seconds until something must be looked at even when no worker answers."""
-        limit = self._options.timeout_minutes * 60
+        limit = self._limit_seconds
         busy = [call.since + limit - time.monotonic() for call in self._calls.values() if limit and call.current]
         return max(0.01, min([LOOK_AGAIN_SECONDS, *busy]))
 

@@ -24,6 +24,7 @@ from pipeline.refine.client import JudgeGone, served_model
 from pipeline.refine.options import RefineOptions
 from pipeline.refine.prompting import load_prompts
 from pipeline.refine.redaction import NO_KEY
+from pipeline.refine.serving import START
 from pipeline.select.ranking import RankingOptions
 from schemas import tables
 from schemas.vocabulary import Stage
@@ -38,20 +39,23 @@ class Refined:
 
     Attributes:
         summary: as of every stage.
-        waiting: what waits for a judge, why, and what to do; None when every question is answered.
+        waiting: what waits for a judge, why, and what to do; None when nothing does.
+        unanswered: it waits because nobody answered, not because single answers were of no use.
     """
 
     summary: StageSummary
     waiting: str | None = None
+    unanswered: bool = False
 
 
-def refine(job: Job, options: RefineOptions, ranking: RankingOptions) -> Refined:
+def refine(job: Job, options: RefineOptions, ranking: RankingOptions, last_model: str | None = None) -> Refined:
     """Have judged what is not judged yet by this model, with these prompts and options.
 
     Args:
         job: where.
         options: how.
         ranking: what select used.
+        last_model: that judged before; its verdicts are used where no server is there to ask.
 
     Raises:
         SetupError: the servers' answer makes no sense for what was asked: another model, several models.
@@ -62,43 +66,58 @@ def refine(job: Job, options: RefineOptions, ranking: RankingOptions) -> Refined
     done = {unit.video_id: unit for unit in ledger.load(job.out, Stage.REFINE).values()}
     for video_id in sorted(set(done) - set(selected)):
         ledger.withdraw(job.out, Stage.REFINE, video_id)
-    prompts, key = load_prompts(options.prompts), os.environ.get(KEY_VARIABLE) or NO_KEY
-    model, missing = _find_judge(options, key)
-    by = Judge(model, prompts, options, ranking)
-    units = _units(job.out, {video_id: unit for video_id, unit in selected.items() if not _is_done(done.get(video_id), unit, by)})
+    prompts, key = load_prompts(options.prompts), judge_key()
+    served, missing = _find_judge(options, key)
+    by = Judge(served or options.model or last_model or NO_JUDGE, prompts, options, ranking)
+    waiting = {video_id: unit for video_id, unit in selected.items() if not _is_done(done.get(video_id), unit, by, can_ask=missing is None)}
+    units = _units(job.out, waiting)
     summary = StageSummary(Stage.REFINE, skipped=len(selected) - len(units), config_hash=by.config_hash)
     log = FailureLog(job.out, Stage.REFINE, by.config_hash)
-    if model != NO_JUDGE:
-        summary.models = {"judge": model} | {f"prompt {kind}": f"{prompt.version} {prompt.hash}" for kind, prompt in prompts.items()}
+    if missing is None:
+        summary.models = {"judge": by.model} | {f"prompt {kind}": f"{prompt.version} {prompt.hash}" for kind, prompt in prompts.items()}
         missing = _ask(job, by, key, units, log, summary)
     names = verdict_parts.names_by_video(job.out)
     units = [replace(unit, verdicts=tuple(names.get(unit.video_id, ()))) for unit in units]
     asked = time.monotonic()
     if summary.counts["questions"]:
-        job.progress.say(_spent(model, summary.counts, asked - started))
+        job.progress.say(_spent(by.model, summary.counts, asked - started))
     applied = run_stage(job, Stage.REFINE, ApplyWork(job.out, by), units, log, light=True)
     summary.done, summary.failed = applied.done, summary.failed + applied.failed
     summary.counts.update(applied.counts)
     summary.seconds |= {"ask": asked - started, "apply": time.monotonic() - asked}
     summary.wall_seconds = time.monotonic() - started
-    return Refined(summary, _waiting(job.out, missing))
+    return Refined(summary, *_waiting(job.out, missing))
 
 
-def _find_judge(options: RefineOptions, key: str) -> tuple[str, str | None]:
-    """The model's id, or why there is none."""
+def judge_key() -> str:
+    """The server's API key, from the environment; NO_KEY without one.
+
+    Raises:
+        SetupError: it cannot be sent.
+    """
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise SetupError(f"{KEY_VARIABLE} must be one line of printable ASCII")
+    return key or NO_KEY
+
+
+def _find_judge(options: RefineOptions, key: str) -> tuple[str | None, str | None]:
+    """The id of the model that is served, or why there is none."""
+    if not options.server.urls:
+        return None, f"no server was named (--refine.server.urls). {START}"
     try:
         return asyncio.run(served_model(options.server.urls, options.model, key, options.server)), None
     except JudgeGone as error:
-        return NO_JUDGE, str(error)
+        return None, str(error)
     except (InputError, ValueError) as error:
         raise SetupError(str(error)) from error
 
 
-def _is_done(before: DoneUnit | None, selection: DoneUnit, by: Judge) -> bool:
-    """Whether a video's rows are what they can be: judged by this judge; where there is none, judged by any, or left pending."""
+def _is_done(before: DoneUnit | None, selection: DoneUnit, by: Judge, can_ask: bool) -> bool:
+    """Whether a video's rows are what they can be: what its verdicts make of them, and nothing left that could be asked."""
     if before is None or before.input_hash != ledger.content_hash(selection.fingerprint):
         return False
-    return by.model == NO_JUDGE or (before.config_hash == by.config_hash and before.counts["questions left"] == 0)
+    return by.model == NO_JUDGE or (before.config_hash == by.config_hash and not (can_ask and before.counts["questions left"]))
 
 
 def _units(out: str, selections: Mapping[str, DoneUnit]) -> list[RefineUnit]:
@@ -154,14 +173,15 @@ def _spent(model: str, counts: Counter[str], seconds: float) -> str:
     return f"asked {model}: {numbers}; {counts['questions'] / seconds:.1f} questions per second"
 
 
-def _waiting(out: str, missing: str | None) -> str | None:
-    """What waits for a judge below an output root, and what to do."""
+def _waiting(out: str, missing: str | None) -> tuple[str | None, bool]:
+    """What waits for a judge below an output root and what to do about it, None when nothing does; and whether it is for want of a judge."""
     counts: Counter[str] = Counter()
     for unit in ledger.load(out, Stage.REFINE).values():
-        if unit.counts["questions left"]:
-            counts.update({name: unit.counts[name] for name in ("pending", "captions pending", "questions left")})
-    if not counts["questions left"]:
-        return None
-    why = missing or "some questions found no answer, see the column problem of the verdicts table."
+        counts.update({name: unit.counts[name] for name in ("anchors", "pending", "captions pending", "questions left")})
+    if not (counts["pending"] or counts["captions pending"] or counts["questions left"]):
+        return None, False
+    why = missing or "no usable answer came, see the columns problem and message of the verdicts table."
     what = f"{counts['pending']} anchors and the captions of {counts['captions pending']} clips wait for a judge"
-    return f"{what}: {why}\nWhen it is there: refine, pack and report (or run) with the same --out. --pack.include-pending packs unjudged anchors."
+    then = "When it is there: refine, pack and report (or run) with the same --out. --pack.include-pending packs unjudged anchors."
+    unanswered = bool(counts["questions left"]) or not counts["anchors"]
+    return f"{what}: {why}\n{then}", unanswered

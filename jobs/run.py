@@ -21,6 +21,7 @@ from jobs.stage import Job, StageSummary
 from jobs.summary import print_summary, selection_hash, totals
 from jobs.yaml_options import OptionsError
 from pipeline import storage
+from pipeline.refine.prompting import load_prompts
 from schemas.vocabulary import Stage
 
 Work = Run | Observe | Select | Refine | Pack | Report
@@ -75,11 +76,13 @@ def _run(job: Job, command: Work, arguments: Sequence[str]) -> int:
         commands = f"{', '.join(first)} and {last}" if first else last
         notes.append(f"{products} {'are' if products != 'report' else 'is'} of an earlier selection: run {commands}")
     print_summary(Console(width=max(Console().width, MINIMUM_WIDTH)), summaries, held, notes)
-    return _exit_code(job.progress, summaries)
+    return _exit_code(job.progress, summaries, bool(notes))
 
 
 def _stages(job: Job, command: Work, record: RunRecord, notes: list[str]) -> Iterator[StageSummary]:
     """Do the stages of a command; what people should know about the output is added to the notes."""
+    if isinstance(command, Run | Refine):
+        load_prompts(command.refine.prompts)  # what is wrong with them is better known before hours of work than after
     if isinstance(command, Run | Observe):
         inputs = find_inputs(command.videos)
         _tell(job, inputs)
@@ -94,9 +97,9 @@ def _stages(job: Job, command: Work, record: RunRecord, notes: list[str]) -> Ite
 
         ranking = record.ranking()
         record.begin(Stage.REFINE)
-        refined = refine(job, command.refine, ranking)
+        refined = refine(job, command.refine, ranking, record.content["models"].get("judge"))
         yield refined.summary
-        if refined.waiting is not None and command.require_refine:
+        if refined.waiting is not None and refined.unanswered and command.require_refine:
             raise SetupError(refined.waiting)
         notes.extend([refined.waiting] if refined.waiting is not None else [])
     if isinstance(command, Run | Pack):
@@ -128,14 +131,17 @@ def _check(job: Job) -> int:
     return 1 if problems else 0
 
 
-def _exit_code(progress: Progress, summaries: Sequence[StageSummary]) -> int:
+def _exit_code(progress: Progress, summaries: Sequence[StageSummary], noted: bool = False) -> int:
     done = sum(summary.done for summary in summaries if summary.stage is not Stage.PLAN)
     skipped, failed = sum(summary.skipped for summary in summaries), sum(summary.failed for summary in summaries)
     failures = f"{failed} failed, see the failures table"
     if done:
         return 0
     if skipped:
-        progress.say(f"nothing new was done: {failures}; the rest was done before" if failed else "nothing to do: everything is done already")
+        if failed:
+            progress.say(f"nothing new was done: {failures}; the rest was done before")
+        elif not noted:
+            progress.say("nothing to do: everything is done already")
         return 0
     progress.say(f"nothing could be done: {failures}" if failed else "nothing to do: no videos were found")
     return 1 if failed else 0

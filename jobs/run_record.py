@@ -31,7 +31,7 @@ BRIEF = ("command", "status", "config_hash", "started_at", "finished_at")
 
 def redact(text: str) -> str:
     """A text without passwords and signatures of URLs."""
-    return re.sub(r"(://[^\s?\"']*)\?[^\s\"']*", r"\1?…", re.sub(r"(://)[^/\s@]+@", r"\1…@", text))
+    return re.sub(r"(://[^\s?\"']*)\?[^\s\"']*", r"\1?…", re.sub(r"(://)[^/\s]*@", r"\1…@", text))
 
 
 STAGE_OPTIONS: dict[Stage, tuple[str, ...]] = {

@@ -213,11 +213,11 @@ class PendingReason(StrEnum):
     """It is the answer to another question."""
     CUT_SHORT = "cut_short"
     """The model did not come to an end within the tokens it may spend."""
+    # no answer came, however often it was tried: another run asks again
     REFUSED = "refused"
-    """The server does not take this very request (another 4xx)."""
+    """The server does not take this very request (another 4xx), as it is set up."""
     TOO_LARGE = "too_large"
     """The reply's body is larger than any answer can be."""
-    # no answer came, however often it was tried: another run asks again
     RATE_LIMITED = "rate_limited"
     SERVER_ERROR = "server_error"
     TIMED_OUT = "timed_out"
@@ -237,8 +237,6 @@ _IN_VAIN = {
     PendingReason.WRONG_SCHEMA,
     PendingReason.WRONG_ID,
     PendingReason.CUT_SHORT,
-    PendingReason.REFUSED,
-    PendingReason.TOO_LARGE,
 }
 
 

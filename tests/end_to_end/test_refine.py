@@ -148,10 +148,11 @@ def test_a_job_that_is_killed_asks_nothing_again_that_was_answered(out: Path, re
 
 
 def test_a_server_that_is_gone_in_mid_run_and_returns_is_waited_for(out: Path, refined: Path) -> None:
+    went: list[bool] = []
     with AnsweringJudge(contrary, hold_after=7) as judge:
 
         def go_and_return() -> None:
-            judge.held.wait(120)
+            went.append(judge.held.wait(120))
             judge.stop()
             judge.hold_after = None
             time.sleep(1.0)
@@ -161,6 +162,7 @@ def test_a_server_that_is_gone_in_mid_run_and_returns_is_waited_for(out: Path, r
         trouble.start()
         refine(out, judge)
         trouble.join()
+    assert went == [True]
     assert_same(out, refined)
 
 

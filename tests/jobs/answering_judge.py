@@ -36,12 +36,14 @@ class AnsweringJudge:
         headers: of every request.
         held: is set as soon as it keeps one waiting.
         shuffle: answer in another order than asked.
+        refuses: answers 400 to everything, as a server does that is not set up for such requests.
         hold_after: answers after which it keeps requests waiting; None: never.
     """
 
     def __init__(self, name: Callable[[str, str], str] = agree, hold_after: int | None = None, shuffle: bool = False) -> None:
         self.name = name
         self.shuffle = shuffle
+        self.refuses = False
         self.hold_after = hold_after
         self.requests: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
@@ -108,6 +110,8 @@ class AnsweringJudge:
         if self.hold_after is not None and self.answered.total() >= self.hold_after:
             self.held.set()
             await self._open.wait()
+        if self.refuses:
+            return web.json_response({"error": {"message": "At most 1 image(s) may be provided", "code": 400}}, status=400)
         if self.shuffle:
             await asyncio.sleep(int(request_id, 16) % 7 * 0.02)
         self.answered[request_id] += 1
@@ -124,5 +128,5 @@ class AnsweringJudge:
             stated = [word for word in re.findall(r'"(\w+)"', said) if word in form["enum"]]
             return self.name(request_id, stated[0] if stated else "front")
         if name == "certainty":
-            return 5
+            return 3 + int(request_id, 16) % 3
         return {"same_person": "yes", "camera": "static"}.get(name, "no" if "enum" in form else f"Something about the {name}.")

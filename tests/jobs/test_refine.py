@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs import ledger, parts
+from jobs import ledger, parts, verdict_parts
 from jobs.engine import SetupError
 from jobs.refine import Refined, refine
 from jobs.select import select
 from pipeline.refine.options import PolicyOptions, RefineOptions, ServerOptions
 from pipeline.select.ranking import RankingOptions
 from pipeline.select.video import SelectOptions
-from schemas.tables import ANCHORS, FAILURES
+from schemas.tables import ANCHORS, FAILURES, VERDICTS
 from schemas.vocabulary import Stage
 from tests.jobs.answering_judge import MODEL, AnsweringJudge
 from tests.jobs.drawn_root import quiet_job, two_people, write_film, write_observed
@@ -27,9 +27,9 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def run(out: Path, *urls: str, policy: PolicyOptions | None = None, model: str | None = None) -> Refined:
+def run(out: Path, *urls: str, policy: PolicyOptions | None = None, model: str | None = None, last_model: str | None = None) -> Refined:
     options = RefineOptions(ServerOptions(urls, patience_minutes=0.01), policy=policy or PolicyOptions(), model=model)
-    return refine(quiet_job(out), options, RankingOptions())
+    return refine(quiet_job(out), options, RankingOptions(), last_model)
 
 
 def statuses(out: Path) -> set[str]:
@@ -49,15 +49,22 @@ def test_a_judge_who_agrees_leaves_what_select_chose(out: Path) -> None:
         assert (row["status"], row["rank"], row["subclass"]) == tuple(row[f"selected_{name}"] for name in ("status", "rank", "subclass"))
 
 
-def test_what_is_done_is_not_done_again_and_a_policy_is_applied_without_asking(out: Path) -> None:
+def test_what_is_done_is_not_done_again_and_another_policy_asks_nothing_twice(out: Path) -> None:
     with AnsweringJudge() as judge:
         run(out, judge.url)
         asked = judge.requests.total()
         again = run(out, judge.url)
         assert (again.summary.done, again.summary.skipped) == (0, 1)
-        other = run(out, judge.url, policy=PolicyOptions(least_certainty=5))
+        other = run(out, judge.url, policy=PolicyOptions(least_certainty=5, questions_per_anchor=1, least_confidence=1))
         assert other.summary.done == 1
-        assert judge.requests.total() == asked
+        assert set(judge.requests.values()) == {1}  # another global anchor is another reference; else nothing would be asked
+    rows = parts.read_part(str(out), ANCHORS, VIDEO).to_pylist()
+    certainty = {row["verdict_id"]: row["certainty"] for row in parts.read_parts(str(out), VERDICTS).to_pylist()}
+    judged = [row for row in rows if row["verdict_id"] is not None]
+    assert {(certainty[row["verdict_id"]] == 5, row["status"] == "accepted", row["reason"]) for row in judged} == {
+        (True, True, None),
+        (False, False, "judged_unclear"),
+    }
 
 
 def test_without_a_judge_anchors_wait_and_judged_ones_stay_judged(out: Path) -> None:
@@ -83,6 +90,54 @@ def test_a_selection_that_is_made_anew_is_judged_anew_from_what_is_known(out: Pa
         assert run(out, judge.url).summary.done == 1
         assert judge.requests.total() == asked
     assert statuses(out) == {"accepted"}
+
+
+def test_without_a_server_the_verdicts_that_are_there_still_count(out: Path) -> None:
+    with AnsweringJudge() as judge:
+        run(out, judge.url)
+    before = parts.read_part(str(out), ANCHORS, VIDEO)
+    ledger.retract(str(out), Stage.SELECT, VIDEO)
+    select(quiet_job(out), SelectOptions())
+    refined = run(out, last_model=MODEL)
+    assert refined.summary.done == 1
+    assert refined.waiting is None
+    assert parts.read_part(str(out), ANCHORS, VIDEO).equals(before)
+    stricter = run(out, last_model=MODEL, policy=PolicyOptions(least_certainty=5))
+    assert stricter.summary.done == 1
+    assert {"accepted", "rejected"} <= statuses(out)
+
+
+def test_a_server_that_takes_no_request_is_not_believed_to_have_answered(out: Path) -> None:
+    with AnsweringJudge() as judge:
+        judge.refuses = True
+        refined = run(out, judge.url)
+        assert refined.waiting is not None
+        assert refined.unanswered
+        assert statuses(out) == {"pending"}
+        judge.refuses = False
+        assert run(out, judge.url).waiting is None
+    assert statuses(out) == {"accepted"}
+
+
+@pytest.mark.parametrize("key", ["one\ntwo", "schlüssel"])
+def test_a_key_that_cannot_be_sent_is_said_without_saying_it(key: str, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLORIA_JUDGE_API_KEY", key)
+    with pytest.raises(SetupError, match="GLORIA_JUDGE_API_KEY must be one line") as raised:
+        run(out, NOWHERE)
+    assert key not in str(raised.value)
+
+
+def test_a_worker_that_died_leaves_its_answers_to_the_next(out: Path) -> None:
+    """Verdicts that came after the job's first look are found by whoever takes the unit up again."""
+    with AnsweringJudge() as judge:
+        run(out, judge.url)
+        asked = judge.requests.total()
+        ledger.withdraw(str(out), Stage.REFINE, VIDEO)
+        listed: dict[str, list[str]] = {}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(verdict_parts, "names_by_video", lambda _: listed)
+            run(out, judge.url)
+        assert judge.requests.total() == asked
 
 
 def test_a_model_that_is_not_served_ends_the_job_with_those_that_are(out: Path) -> None:
