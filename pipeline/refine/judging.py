@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.crops import region
+from pipeline.crops import centred_square
 from pipeline.refine.bins import Bins, fill_bins
 from pipeline.refine.candidates import Candidates
 from pipeline.refine.captions import caption_question, judged_clips, selected_clips
@@ -55,7 +55,7 @@ class Case:
         """What is shown of a candidate; of a global anchor the upper body, because in a whole frame the face is small."""
         shown = AnchorKind.VIEWPOINT if kind is AnchorKind.GLOBAL else kind
         face_box, body_box = (self.candidates[name][row].as_py() for name in ("face_box", "body_box"))
-        return Picture(self.candidates["pts_ns"][row].as_py(), region(shown, face_box, body_box, self.width, self.height))
+        return Picture(self.candidates["pts_ns"][row].as_py(), centred_square(shown, face_box, body_box, self.width, self.height))
 
     def question(self, row: int, kind: AnchorKind, stated: str, reference: Picture | None) -> Question:
         """What is asked about a candidate; with a reference also whether it is the same person."""

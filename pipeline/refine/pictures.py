@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
+from pipeline.crops import Region
 from pipeline.failures import InputError
 from pipeline.refine.options import PictureOptions
 from pipeline.refine.questions import Picture
@@ -20,13 +21,16 @@ from pipeline.video.protocols import Decoder
 from pipeline.video.reading import read_each
 from schemas.vocabulary import FailureKind
 
+OUTSIDE = (128, 128, 128)
+"""Red, green and blue of what is not in the frame: a grey that is taken for nothing that is seen."""
+
 
 class FramePictures:
     """Makes the pictures of one video.
 
     Part of a frame shows somebody who was seen in that very frame: where the video has no frame of that time, it is another video by
     now, and that is an error. A whole frame shows what a clip looks like at a moment, which is known from the clip's span alone: it is
-    the frame on display then, the last one whose time is not after it.
+    the frame on display then, the last one whose time is not after it. What a picture shows beyond the frame is grey.
 
     The file is opened when the first picture is asked for. It may be used from several threads; they take turns. A context manager:
     leaving it ends a pass that another thread is in, and closes the file.
@@ -102,7 +106,8 @@ class FramePictures:
     def _jpeg(self, image: Image.Image, picture: Picture) -> bytes:
         size = fitting_size(picture.region, self._options.pixels)
         file = io.BytesIO()
-        shown = image.resize(size, Image.Resampling.HAMMING, box=picture.region, reducing_gap=3.0)
+        image, box = _with_outside(image, picture.region)
+        shown = image.resize(size, Image.Resampling.HAMMING, box=box, reducing_gap=3.0)
         shown.save(file, "JPEG", quality=self._options.jpeg_quality)
         return file.getvalue()
 
@@ -111,7 +116,7 @@ class FramePictures:
             raise RuntimeError(f"the pictures of {self._uri} were closed")
 
 
-def fitting_size(region: tuple[int, int, int, int], pixels: int) -> tuple[int, int]:
+def fitting_size(region: Region, pixels: int) -> tuple[int, int]:
     """Width and height at which a region has no more than so many pixels; never larger than it is."""
     width, height = region[2] - region[0], region[3] - region[1]
     scale = min(1.0, math.sqrt(pixels / (width * height)))
@@ -122,14 +127,25 @@ def fitting_size(region: tuple[int, int, int, int], pixels: int) -> tuple[int, i
     return (narrow, long) if width < height else (long, narrow)
 
 
+def _with_outside(image: Image.Image, region: Region) -> tuple[Image.Image, Region]:
+    """An image that has all of a region, and where in it the region is; the image itself where the region does not reach beyond it."""
+    x0, y0, x1, y1 = region
+    if x0 >= 0 and y0 >= 0 and x1 <= image.width and y1 <= image.height:
+        return image, region
+    padded = Image.new("RGB", (x1 - x0, y1 - y0), OUTSIDE)
+    padded.paste(image, (-x0, -y0))
+    return padded, (0, 0, x1 - x0, y1 - y0)
+
+
 def _frame_time(index: VideoIndex, picture: Picture) -> int:
     """The time of the frame that a picture shows.
 
     Raises:
-        InputError: of kind DAMAGED, the video has no such frame, or its frames are smaller than the region.
+        InputError: of kind DAMAGED, the video has no such frame, or the region is larger than its frames or all outside them.
     """
     x0, y0, x1, y1 = picture.region
-    if not (0 <= x0 < x1 <= index.width and 0 <= y0 < y1 <= index.height):
+    fits = 0 < x1 - x0 <= index.width and 0 < y1 - y0 <= index.height
+    if not (fits and x0 < index.width and y0 < index.height and x1 > 0 and y1 > 0):
         raise InputError(FailureKind.DAMAGED, f"{index.uri} has frames of {index.width}x{index.height} without {picture.region}: run observe again")
     on_display = int(index.pts_ns[max(0, int(np.searchsorted(index.pts_ns, picture.pts_ns, "right")) - 1)])
     if picture.region != (0, 0, index.width, index.height) and on_display != picture.pts_ns:

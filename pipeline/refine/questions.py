@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.crops import Region
 from schemas.vocabulary import QuestionKind
 
 
@@ -14,11 +15,12 @@ class Picture:
 
     Attributes:
         pts_ns: the frame's presentation time.
-        region: x0, y0, x1, y1 in pixels of the displayed frame, within it.
+        region: x0, y0, x1, y1 in pixels of the displayed frame. No wider and no higher than it, but it may reach beyond: x0 and y0 may be
+            negative, x1 and y1 larger than the frame. What is outside is shown grey.
     """
 
     pts_ns: int
-    region: tuple[int, int, int, int]
+    region: Region
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.crops import region
+from pipeline.crops import centred_square
 from pipeline.refine.judging import Case, judge
 from pipeline.refine.options import PictureOptions, PolicyOptions
-from pipeline.refine.questions import Picture, Question
+from pipeline.refine.questions import Picture, Question, verdict_id
 from pipeline.refine.verdicts import Verdict
 from pipeline.select.ranking import RankingOptions
 from schemas.tables import ANCHORS, CLIPS
@@ -30,6 +30,7 @@ from tests.pipeline.refine.made_character import (
     clips,
     refine,
     rows_by_name,
+    selected,
     verdict,
     whimsical,
 )
@@ -59,10 +60,24 @@ def now(of: Case, known: Answer = lambda _: None, policy: PolicyOptions = SURE) 
 def test_first_the_global_anchors_by_themselves() -> None:
     of = case([SCENE, Seen(0), Seen(10, kind="viewpoint", subclass="left")], clips((0, 5)))
     (question,) = now(of).open
-    box = region(AnchorKind.VIEWPOINT, [0.4, 0.4, 0.5, 0.6], [0.3, 0.3, 0.6, 1.0], *SIZE)
+    box = centred_square(AnchorKind.VIEWPOINT, [0.4, 0.4, 0.5, 0.6], [0.3, 0.3, 0.6, 1.0], *SIZE)
     shown = Picture(100 * SECOND, box)
     assert box[3] - box[1] == 320, "3.2 times the face's 100 pixels"
     assert question == Question(QuestionKind.GLOBAL, VIDEO, ANNA, "global-100", "front", (shown,), False)
+
+
+def test_two_people_side_by_side_in_one_portrait_frame_are_two_questions() -> None:
+    faces = [[0.05, 0.3, 0.45, 0.5], [0.55, 0.3, 0.95, 0.5]]
+    questions = []
+    for face in faces:
+        candidates = selected([Seen(0)])
+        boxes = pa.array([face], candidates.schema.field("face_box").type)
+        of = Case(candidates.set_column(candidates.schema.get_field_index("face_box"), "face_box", boxes), clips(), 1080, 1920)
+        questions += [of.question(0, kind, "happy", None) for kind in (AnchorKind.GLOBAL, AnchorKind.EXPRESSION)]
+    known = {verdict_id(question.picture_hash(448 * 448, 90), question, "prompt", "model") for question in questions}
+    assert len(known) == 4
+    middles = [(x0 + x1, y0 + y1) for question in questions for picture in question.pictures for x0, y0, x1, y1 in [picture.region]]
+    assert middles == [(540, 1536)] * 2 + [(1620, 1536)] * 2
 
 
 def test_then_the_others_beside_the_best_global_anchor() -> None:
@@ -79,8 +94,8 @@ def test_then_the_others_beside_the_best_global_anchor() -> None:
         "viewpoint-20": "back",
         "clip-0": None,
     }
-    assert of_others["expression-0"].pictures[1:] == (Picture(0, region(AnchorKind.EXPRESSION, [0.4, 0.4, 0.5, 0.6], None, *SIZE)),)
-    assert of_others["viewpoint-20"].pictures[1:] == (Picture(20 * SECOND, region(AnchorKind.VIEWPOINT, None, [0.3, 0.3, 0.6, 1.0], *SIZE)),)
+    assert of_others["expression-0"].pictures[1:] == (Picture(0, centred_square(AnchorKind.EXPRESSION, [0.4, 0.4, 0.5, 0.6], None, *SIZE)),)
+    assert of_others["viewpoint-20"].pictures[1:] == (Picture(20 * SECOND, centred_square(AnchorKind.VIEWPOINT, None, [0.3, 0.3, 0.6, 1.0], *SIZE)),)
     assert [picture.region for picture in of_others["clip-0"].pictures[1:]] == [(0, 0, *SIZE)] * 3
 
 

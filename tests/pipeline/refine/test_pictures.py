@@ -1,6 +1,7 @@
 import io
 import math
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.crops import centred_square
 from pipeline.failures import InputError
 from pipeline.refine.options import PictureOptions
 from pipeline.refine.pictures import FramePictures, fitting_size
 from pipeline.refine.questions import Picture
 from pipeline.video.decoders import Backend
 from pipeline.video.pyav_decoder import PyAVDecoder
-from schemas.vocabulary import FailureKind
+from schemas.vocabulary import AnchorKind, FailureKind
 from tests.barcode import Kind, Written, read_number, write_video
 
 WHOLE = (0, 0, 320, 240)
@@ -87,6 +89,67 @@ def test_a_region_is_cut_out_and_made_smaller_but_never_larger(tmp_path: Path) -
         assert np.abs(shown[5:-5, 5:-5].astype(int) - (200, 40, 40)).max() < 30
     whole = Picture(0, (0, 0, 640, 480))
     assert decoded(made(video, [whole], PictureOptions(pixels=120 * 90))[whole]).shape == (90, 120, 3)
+
+
+RED, BLUE, BACKGROUND = (200, 40, 40), (40, 40, 200), (20, 110, 20)
+
+
+def video_of_faces(path: Path, width: int, height: int, faces: Mapping[tuple[int, int, int], Sequence[float]]) -> Written:
+    """Two frames of coloured faces, whose boxes are fractions of the frame."""
+
+    def picture(_: int) -> NDArray[np.uint8]:
+        frame = np.full((height, width, 3), BACKGROUND, np.uint8)
+        for colour, (x0, y0, x1, y1) in faces.items():
+            frame[round(y0 * height) : round(y1 * height), round(x0 * width) : round(x1 * width)] = colour
+        return frame
+
+    return write_video(path, frames=2, width=width, height=height, picture=picture)
+
+
+def alike(shown: NDArray[np.uint8], colour: Sequence[int]) -> NDArray[np.bool_]:
+    return np.asarray(np.abs(shown.astype(int) - colour).max(axis=2) < 45)
+
+
+@pytest.mark.parametrize("kind", [AnchorKind.VIEWPOINT, AnchorKind.EXPRESSION])
+def test_people_side_by_side_in_a_portrait_frame_have_pictures_with_their_own_face_in_the_middle(tmp_path: Path, kind: AnchorKind) -> None:
+    faces = {RED: [0.05, 0.3, 0.45, 0.5], BLUE: [0.55, 0.3, 0.95, 0.5]}
+    video = video_of_faces(tmp_path / "video.mp4", 540, 960, faces)
+    pictures = {colour: Picture(0, centred_square(kind, face, None, 540, 960)) for colour, face in faces.items()}
+    jpegs = made(video, list(pictures.values()), PictureOptions(pixels=300 * 300))
+    assert len(set(jpegs.values())) == 2
+    for colour, picture in pictures.items():
+        shown = decoded(jpegs[picture])
+        rows, columns = np.nonzero(alike(shown, colour))
+        assert shown.shape == (300, 300, 3)
+        assert (columns.mean(), rows.mean()) == pytest.approx((149.5, 149.5), abs=2)
+        assert np.ptp(columns) == pytest.approx(216 * 300 / (picture.region[2] - picture.region[0]), abs=5), "the face is as large as can be"
+
+
+@pytest.mark.parametrize("left", [0.0, 0.8])
+@pytest.mark.parametrize("top", [0.0, 0.3])
+def test_a_face_at_the_edge_is_in_the_middle_and_what_is_outside_is_grey(tmp_path: Path, left: float, top: float) -> None:
+    face = [left, top, left + 0.2, top + 0.25]
+    video = video_of_faces(tmp_path / "video.mp4", 500, 400, {RED: face})
+    picture = Picture(0, centred_square(AnchorKind.VIEWPOINT, face, None, 500, 400))
+    shown = decoded(made(video, [picture])[picture])
+    x0, y0 = picture.region[:2]
+    assert shown.shape == (320, 320, 3)
+    rows, columns = np.nonzero(alike(shown, RED))
+    assert (columns.mean(), rows.mean()) == pytest.approx((159.5, 159.5), abs=2)
+    inside = np.zeros((320, 320), bool)
+    inside[max(0, -y0) : 400 - y0, max(0, -x0) : 500 - x0] = True
+    assert (~inside).sum() >= 100 * 320
+    assert alike(shown, (128, 128, 128))[~inside].mean() > 0.98
+    assert (alike(shown, RED) | alike(shown, BACKGROUND))[:200][inside[:200]].mean() > 0.95, "below, there is the frame's number"
+
+
+@pytest.mark.parametrize(
+    "region", [(0, 0, 320, 241), (-1, 0, 320, 240), (320, 0, 420, 100), (-100, 20, 0, 120), (0, 240, 90, 330), (5, -90, 95, 0), (9, 9, 9, 20)]
+)
+def test_a_region_that_is_empty_larger_than_the_frame_or_all_outside_is_an_error(video: Written, region: tuple[int, int, int, int]) -> None:
+    (error,) = made(video, [Picture(0, region)]).values()
+    assert isinstance(error, InputError)
+    assert error.kind == FailureKind.DAMAGED
 
 
 sides = st.integers(1, 8000)
