@@ -139,6 +139,9 @@ def test_a_job_that_is_killed_asks_nothing_again_that_was_answered(out: Path, re
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
             os.kill(process.pid, signal.SIGKILL)
+        while judge.under_way:  # until the server has noticed
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         before = set(judge.answered)
         judge.release()
         refine(out, judge)

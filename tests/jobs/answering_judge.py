@@ -34,6 +34,7 @@ class AnsweringJudge:
         requests: how often each request_id came.
         answered: how often each was answered, as far as the last byte.
         headers: of every request.
+        under_way: requests that are there and not answered; those of a client that is gone count until that is noticed.
         held: is set as soon as it keeps one waiting.
         shuffle: answer in another order than asked.
         refuses: answers 400 to everything, as a server does that is not set up for such requests.
@@ -48,6 +49,7 @@ class AnsweringJudge:
         self.requests: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
         self.headers: list[dict[str, str]] = []
+        self.under_way = 0
         self.held = threading.Event()
         self._port = 0
         self._loop = asyncio.new_event_loop()
@@ -102,6 +104,13 @@ class AnsweringJudge:
         return web.json_response({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "tests"}]})
 
     async def _chat(self, request: web.Request) -> web.Response:
+        self.under_way += 1
+        try:
+            return await self._answer(request)
+        finally:
+            self.under_way -= 1
+
+    async def _answer(self, request: web.Request) -> web.Response:
         self.headers.append(dict(request.headers))
         body = await request.json()
         properties = body["response_format"]["json_schema"]["schema"]["properties"]
