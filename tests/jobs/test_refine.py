@@ -52,7 +52,6 @@ def test_a_judge_who_agrees_leaves_what_select_chose(out: Path) -> None:
 def test_what_is_done_is_not_done_again_and_another_policy_asks_nothing_twice(out: Path) -> None:
     with AnsweringJudge() as judge:
         run(out, judge.url)
-        asked = judge.requests.total()
         again = run(out, judge.url)
         assert (again.summary.done, again.summary.skipped) == (0, 1)
         other = run(out, judge.url, policy=PolicyOptions(least_certainty=5, questions_per_anchor=1, least_confidence=1))
