@@ -11,12 +11,15 @@ NO_KEY = "EMPTY"
 
 HIDDEN = "***"
 
+SHORTEST = 8
+"""Characters of a secret. Whatever is shorter is a dummy such as "none", and would be found in words that are none."""
+
 BASE64 = re.compile(r"[A-Za-z0-9+/_-]{120,}={0,2}")
 USER_INFO = re.compile(r"://[^/\s@]+@")
 
 
 class Redaction:
-    """Knows the secrets of one job."""
+    """Knows the secrets of one job. Not for what is sent or compared, such as a model's id."""
 
     def __init__(self, key: str, urls: Iterable[str]) -> None:
         """Set up.
@@ -32,7 +35,7 @@ class Redaction:
         for url in map(_parsed, urls):
             pair = f"{url.username}:{url.password}"
             secrets |= {url.password, base64.b64encode(pair.encode()).decode() if url.password else ""}
-        self._secrets = sorted(secrets - {""}, key=len, reverse=True)
+        self._secrets = sorted((secret for secret in secrets if len(secret) >= SHORTEST), key=len, reverse=True)
 
     def answer(self, text: str, longest: int) -> str:
         """The text as it came, without secrets, cut to its first characters."""

@@ -39,6 +39,14 @@ def test_no_key_is_no_secret() -> None:
     assert Redaction(NO_KEY, ["http://host/v1"]).message("the list is EMPTY") == "the list is EMPTY"
 
 
+@pytest.mark.parametrize("dummy", ["a", "none", "judge", "seven77"])
+def test_a_dummy_is_no_secret(dummy: str) -> None:
+    redaction = Redaction(dummy, [f"http://user:{dummy}@host/v1"])
+    for told in (redaction.message(f"judge {dummy} is a seven77, none else"), redaction.answer(f"judge {dummy} is a seven77, none else", 100)):
+        assert told == f"judge {dummy} is a seven77, none else"
+    assert redaction.message(f"at http://user:{dummy}@host/v1") == "at http://host/v1"
+
+
 def test_a_key_with_a_line_end_is_found_without_it() -> None:
     assert Redaction(KEY + "\n", []).message(f"Illegal header value b'Bearer {KEY}'") == "Illegal header value b'Bearer ***'"
 
