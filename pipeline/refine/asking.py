@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.failures import InputError
+from pipeline.refine.endpoints import JudgeGone
 from pipeline.refine.judging import Case, judge
 from pipeline.refine.options import RefineOptions
 from pipeline.refine.questions import Picture, Question
@@ -58,10 +59,12 @@ class Asked:
     Attributes:
         counts: ``questions`` that were open, usable ``answers`` to them, ``requests`` sent, ``prompt tokens`` and ``completion tokens``.
         unreadable: why a picture could not be made, the first such; None when all could.
+        gone: why the judge was given up, and what to do about it; None when it answered to the end.
     """
 
     counts: dict[str, int]
     unreadable: InputError | None
+    gone: str | None = None
 
 
 async def ask_character(
@@ -87,8 +90,10 @@ async def ask_character(
         ranking: with which select ranked.
         keep: called with every verdict the moment it is there, in threads of its own, several at the same time.
 
+    Returns:
+        What it came to, also when there is nobody any more who could answer: what came before was kept.
+
     Raises:
-        JudgeGone: there is nobody any more who could answer. What came before was kept.
         Exception: what ``keep`` raised.
     """
     heard = {name: verdict for name, verdict in known.items() if verdict.is_final}
@@ -97,12 +102,15 @@ async def ask_character(
     def open_questions() -> list[Question]:
         return judge(case, lambda question: heard.get(client.verdict_id(question)), options.policy, options.pictures, ranking).open
 
+    gone: str | None = None
     try:
         while questions := await asyncio.get_running_loop().run_in_executor(asking.reader, open_questions):
             heard |= await asking.ask(questions)
+    except JudgeGone as error:
+        gone = str(error)
     finally:
         asking.close()
-    return Asked(dict(asking.counts), asking.unreadable)
+    return Asked(dict(asking.counts), asking.unreadable, gone)
 
 
 class _Asking:
@@ -146,7 +154,7 @@ class _Asking:
                     for name, question in batch:
                         tasks[name] = group.create_task(self._one(question, [jpegs[picture] for picture in question.pictures]))
         except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+            raise min(errors.exceptions, key=lambda error: isinstance(error, JudgeGone)) from None
         return {name: task.result() for name, task in tasks.items()}
 
     async def _jpegs(self, questions: Sequence[Question]) -> dict[Picture, Jpeg]:
@@ -174,11 +182,15 @@ class _Asking:
 
     async def _save(self, verdict: Verdict) -> None:
         saving = asyncio.get_running_loop().run_in_executor(self._writers, self._keep, verdict)
-        try:
-            await asyncio.shield(saving)
-        except asyncio.CancelledError:  # somebody else's trouble: what came is kept all the same
-            await saving
-            raise
+        stopped: asyncio.CancelledError | None = None
+        while not saving.done():
+            try:
+                await asyncio.shield(saving)
+            except asyncio.CancelledError as error:  # somebody else's trouble, and it may come more than once: what came is kept all the same
+                stopped = error
+        saving.result()
+        if stopped is not None:
+            raise stopped
 
     def _count(self, verdict: Verdict) -> None:
         counts = (1, verdict.problem is None, verdict.attempts, verdict.prompt_tokens or 0, verdict.completion_tokens or 0)

@@ -117,7 +117,7 @@ def test_all_that_is_open_is_asked_once_and_kept_whatever_comes_first(seed: int)
         asked = ask(of, client, keep=kept.append)
         assert Counter(client.asked) == Counter(known.keys())
         assert rows(kept) == rows(known.values())
-        assert asked.unreadable is None
+        assert (asked.unreadable, asked.gone) == (None, None)
         answered = sum(verdict.problem is None for verdict in known.values())
         assert asked.counts == {
             "questions": len(known),
@@ -249,19 +249,36 @@ def test_what_came_before_the_end_is_kept(error: Exception) -> None:
                 given_up.append(question)
                 raise
 
-    with pytest.raises(type(error)) as caught:
-        ask(
-            case([Seen(100, "global", None), Seen(90, "global", None, 0.4), Seen(50, "viewpoint", "left"), *(Seen(second) for second in (0, 3, 6, 9))]),
-            MadeClient(delay=delay),
-            keep=keep,
-        )
-    assert caught.value is error
+    of = case([Seen(100, "global", None), Seen(90, "global", None, 0.4), Seen(50, "viewpoint", "left"), *(Seen(second) for second in (0, 3, 6, 9))])
+    if isinstance(error, JudgeGone):
+        asked = ask(of, MadeClient(delay=delay), keep=keep)
+        assert asked.gone == str(error)
+        assert (asked.counts["questions"], asked.counts["answers"], asked.counts["prompt tokens"]) == (4, 4, 400)
+    else:
+        with pytest.raises(InputError) as caught:
+            ask(of, MadeClient(delay=delay), keep=keep)
+        assert caught.value is error
     assert {verdict.subject for verdict in kept} == {"global-100", "global-90", "viewpoint-50", "expression-3"}
     assert {question.subject for question in given_up} == {"expression-0", "expression-9"}
 
 
+def test_a_full_disk_is_told_even_where_the_judge_has_gone_too() -> None:
+    full = InputError(FailureKind.STORAGE, "the disk is full")
+
+    async def delay(question: Question) -> None:
+        if question.subject == "viewpoint-50":
+            raise JudgeGone("nobody answers")
+
+    def keep(verdict: Verdict) -> None:
+        if verdict.subject != "global-100":
+            raise full
+
+    with pytest.raises(InputError, match="the disk is full"):
+        ask(case([Seen(100, "global", None), Seen(50, "viewpoint", "left"), Seen(0)]), MadeClient(delay=delay), keep=keep)
+
+
 def test_a_verdict_that_is_being_written_is_waited_for() -> None:
-    """The job is stopped while the write of the first verdict has begun."""
+    """The job is stopped, more than once, while the write of the first verdict has begun."""
     begun, go_on, written = threading.Event(), threading.Event(), list[Verdict]()
 
     def keep(verdict: Verdict) -> None:
@@ -273,10 +290,13 @@ def test_a_verdict_that_is_being_written_is_waited_for() -> None:
         options = RefineOptions()
         task = asyncio.create_task(ask_character(case([Seen(1, "global", None)]), MadePictures(), MadeClient(), {}, options, RANKING, keep))
         assert await asyncio.to_thread(begun.wait, SECONDS)
-        task.cancel()
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert not task.done()
+        everybody = asyncio.all_tasks() - {asyncio.current_task()}
+        for _ in range(3):
+            for one in everybody:
+                one.cancel()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert not task.done()
         go_on.set()
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(task, SECONDS)
