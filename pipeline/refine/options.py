@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,7 +10,8 @@ class ServerOptions:
     """Where the judge is and how it is spoken to. Has no influence on what is asked.
 
     Attributes:
-        urls: base URLs of OpenAI-compatible servers of one and the same model, as vLLM's; several share the load.
+        urls: base URLs of OpenAI-compatible servers of one and the same model, such as http://HOST:8000/v1; several share the load. None: nobody is
+            asked. The environment variable GLORIA_JUDGE_API_KEY holds their key, if they want one.
         in_flight: requests under way at the same time, per worker.
         connect_seconds: seconds to reach the server.
         timeout_seconds: seconds for a whole reply, from the request on.
@@ -18,7 +20,7 @@ class ServerOptions:
         largest_reply: bytes of a reply; what is larger is not read to its end.
     """
 
-    urls: tuple[str, ...] = ("http://127.0.0.1:8000/v1",)
+    urls: tuple[str, ...] = field(default=(), repr=False)  # there may be passwords in them
     in_flight: int = 16
     connect_seconds: float = 5.0
     timeout_seconds: float = 120.0
@@ -27,10 +29,20 @@ class ServerOptions:
     largest_reply: int = 2**20
 
     def __post_init__(self) -> None:
-        if not self.urls or any(not url.startswith(("http://", "https://")) for url in self.urls):
-            raise ValueError(f"refine: urls must be one or more addresses such as http://HOST:8000/v1, not {self.urls}")
+        if wrong := [url for url in self.urls if not _is_address(url)]:
+            shown = ", ".join(url.rpartition("@")[2].partition("?")[0] for url in wrong)  # without what may be secret
+            raise ValueError(f"refine: urls must be one or more addresses such as http://HOST:8000/v1, not {shown}")
         if min(self.in_flight, self.attempts) < 1 or min(self.connect_seconds, self.timeout_seconds, self.largest_reply) <= 0 or self.patience_minutes < 0:
             raise ValueError(f"refine: in_flight and attempts must be at least 1, times and largest_reply above 0: {self}")
+
+
+def _is_address(url: str) -> bool:
+    """Whether a text is an HTTP address with a host, and with a port there can be if it names one."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and url.isprintable() and " " not in url
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pipeline.refine.options import PictureOptions, PolicyOptions, RefineOptions
 
 
 def test_what_is_chosen_unless_said_otherwise_is_allowed() -> None:
-    assert ServerOptions().urls == ("http://127.0.0.1:8000/v1",)
+    assert ServerOptions().urls == ()
     assert PictureOptions().pixels == 448 * 448
     assert PolicyOptions().relabel_below == 0.5
 
@@ -14,8 +14,13 @@ def test_what_is_chosen_unless_said_otherwise_is_allowed() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"urls": ()},
         {"urls": ("host:8000",)},
+        {"urls": ("http:///v1",)},
+        {"urls": ("http://:8000/v1",)},
+        {"urls": ("http://host:99999/v1",)},
+        {"urls": ("http://host:port/v1",)},
+        {"urls": ("http://two hosts/v1",)},
+        {"urls": ("http://[::1/v1",)},
         {"urls": ("http://a/v1", "ftp://b/v1")},
         {"in_flight": 0},
         {"attempts": 0},
@@ -28,6 +33,13 @@ def test_what_is_chosen_unless_said_otherwise_is_allowed() -> None:
 def test_a_server_must_be_reachable_in_principle(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"refine: .* must be "):
         ServerOptions(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"urls": ("http://user:pass/w@rd@host:99999/v1?token=secret",)}, {"urls": ("http://user:pass/w@host/v1",), "attempts": 0}])
+def test_what_is_wrong_with_a_server_is_said_without_its_password(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="refine: ") as error:
+        ServerOptions(**wrong)
+    assert not any(word in str(error.value) for word in ("pass", "rd@", "secret"))
 
 
 @pytest.mark.parametrize("wrong", [{"pixels": 783}, {"jpeg_quality": 0}, {"jpeg_quality": 96}, {"caption_frames": 0}])
