@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.refine import questions
 from pipeline.refine.backoff import Backoff
-from pipeline.refine.endpoints import Endpoint, Endpoints, JudgeGone
+from pipeline.refine.endpoints import Endpoint, Endpoints, JudgeGone, Missing
 from pipeline.refine.options import PictureOptions, ServerOptions
 from pipeline.refine.prompting import Prompt, messages
 from pipeline.refine.questions import Question, content_hash
@@ -86,6 +86,9 @@ class JudgeClient:
             key: of the servers; NO_KEY where they want none.
             backoff: between tries, and between looks at a server that is away; its jitter is the only thing here that is drawn by lot.
             sleep: what waits between tries.
+
+        Raises:
+            JudgeGone: see http_client.
         """
         self._model = model
         self._prompts = prompts
@@ -95,7 +98,7 @@ class JudgeClient:
         self._http = http_client(server)
         backoff = Backoff() if backoff is None else backoff
 
-        async def probe(endpoint: Endpoint) -> str | None:
+        async def probe(endpoint: Endpoint) -> Missing | None:
             return await what_is_missing(endpoint.client, model, server, self._redaction)
 
         self._endpoints = Endpoints(

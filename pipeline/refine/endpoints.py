@@ -1,11 +1,13 @@
 """The servers of the judge: who is asked next, who is left in peace, and when there is nobody left to wait for.
 
-Each server has a circuit breaker. *Closed*: it is asked. *Open*: it went away, or only fails; nobody asks, but every now and then a probe
-looks whether it is back. *Half-open*: it is back as far as the probe can tell, and one single request may try. Its answer closes the
-breaker, its failure opens it again.
+Each server has a circuit breaker. *Unseen*: a probe must look first whether it has the model. *Closed*: it is asked. *Open*: it went away,
+or only fails; nobody asks, but every now and then a probe looks whether it is back. *Half-open*: it is back as far as the probe can tell,
+and one single request may try. Its answer closes the breaker, its failure opens it again.
 
 What a failure means is asked of the server itself: one that still answers a probe is there, so the request may be at fault and has had
 one of its attempts; one that does not has gone, which is no request's fault.
+
+Patience runs while all breakers are open, and begins anew with each reply.
 """
 
 import asyncio
@@ -31,9 +33,23 @@ class JudgeGone(Exception):  # noqa: N818 - it is said as it is
     """There is no judge, or it cannot be asked. The message says what to do."""
 
 
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why a server cannot be asked.
+
+    Attributes:
+        message: in words, without secrets.
+        refuses_key: it would take another key; waiting is of no use.
+    """
+
+    message: str
+    refuses_key: bool = False
+
+
 class State(Enum):
     """Of a circuit breaker."""
 
+    UNSEEN = auto()
     CLOSED = auto()
     HALF_OPEN = auto()
     OPEN = auto()
@@ -51,19 +67,21 @@ class Endpoint:
         failures: in a row.
         openings: of the breaker since the last reply to a trial.
         trouble: what went wrong last.
+        refuses_key: as the last probe found.
     """
 
     def __init__(self, address: str, client: "AsyncOpenAI") -> None:
         self.address = address
         self.client = client
-        self.state = State.CLOSED
+        self.state = State.UNSEEN
         self.in_flight = 0
         self.requests = 0
         self.failures = 0
         self.openings = 0
         self.trouble = "not asked yet"
+        self.refuses_key = False
         self.trial: Place | None = None
-        self.probe: asyncio.Task[str | None] | None = None
+        self.probe: asyncio.Future[Missing | None] | None = None
         self.watch: asyncio.Task[None] | None = None
 
     @property
@@ -80,7 +98,7 @@ class Place:
     is_trial: bool
 
 
-Probe = Callable[[Endpoint], Awaitable[str | None]]
+Probe = Callable[[Endpoint], Awaitable[Missing | None]]
 """Looks whether a server is there with the model that is wanted: None when it is, else what is wrong. Raises nothing, ends in time."""
 
 
@@ -103,7 +121,7 @@ class Endpoints:
             endpoints: at least one.
             probe: see Probe.
             tolerated: failures in a row of a server that answers probes, until it is left in peace all the same.
-            patience: seconds without any reply, with all breakers open, until JudgeGone.
+            patience: seconds with all breakers open, since the last reply, until JudgeGone.
             backoff: between probes of a server that is away.
             sleep: between probes.
             clock: in seconds.
@@ -115,7 +133,8 @@ class Endpoints:
         self._backoff = backoff
         self._sleep = sleep
         self._clock = clock
-        self._silent_since: float | None = None
+        self._silent = 0.0  # seconds with all breakers open since the last reply, until they were last not
+        self._all_open_since: float | None = None
         self._changed = asyncio.Event()
 
     @asynccontextmanager
@@ -123,7 +142,7 @@ class Endpoints:
         """Wait for a server that may be asked. Tell ``replied`` or ``failed`` what became of the request before leaving.
 
         Raises:
-            JudgeGone: patience is over.
+            JudgeGone: patience is over, or every server refuses the key.
         """
         place = await self._take()
         try:
@@ -137,13 +156,30 @@ class Endpoints:
     def replied(self, place: Place) -> None:
         """The server has answered, be it with a refusal: it lives."""
         endpoint = place.endpoint
-        self._silent_since = None
+        self._silent = 0.0
+        if self._all_open_since is not None:
+            self._all_open_since = self._clock()
         endpoint.failures = 0
         # A reply that was on its way while the server went is no sign of its return: only a trial's is.
         if place.is_trial:
-            endpoint.state, endpoint.openings = State.CLOSED, 0
+            endpoint.openings = 0
             logger.info("%s is back", endpoint.address)
-            self._notify()
+            self._turn(endpoint, State.CLOSED)
+
+    async def refused(self, place: Place) -> bool:
+        """The server has refused a request in words that may hold for all of them: a look tells.
+
+        Returns:
+            Whether the server is there: then it has refused this request alone.
+        """
+        endpoint = place.endpoint
+        if (missing := await self._look(endpoint)) is None:
+            self.replied(place)
+            return True
+        endpoint.trouble = missing.message
+        if endpoint.state is State.CLOSED or place.is_trial:  # else another request's trial decides
+            self._open(endpoint)
+        return False
 
     async def failed(self, place: Place, trouble: str) -> bool:
         """The server has not answered, or with an error of its own.
@@ -158,8 +194,6 @@ class Endpoints:
         endpoint = place.endpoint
         endpoint.failures += 1
         endpoint.trouble = trouble
-        if self._silent_since is None:
-            self._silent_since = self._clock()
         if endpoint.state is not State.CLOSED and not place.is_trial:
             return False
         missing = await self._look(endpoint)
@@ -175,6 +209,9 @@ class Endpoints:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _take(self) -> Place:
+        for endpoint in self._endpoints:
+            if endpoint.state is State.UNSEEN and endpoint.watch is None:
+                endpoint.watch = asyncio.create_task(self._meet(endpoint))
         while not (free := [endpoint for endpoint in self._endpoints if endpoint.is_free]):
             await self._wait()
         endpoint = min(free, key=lambda endpoint: (endpoint.in_flight, endpoint.requests))
@@ -188,45 +225,66 @@ class Endpoints:
     async def _wait(self) -> None:
         """Wait until something changes. While a trial is under way there is hope, and it ends by itself: patience is not looked at."""
         left = None
-        if all(endpoint.state is State.OPEN for endpoint in self._endpoints):
-            if self._silent_since is None:
-                self._silent_since = self._clock()
-            left = self._silent_since + self._patience - self._clock()
+        if self._all_open_since is not None:
+            if all(endpoint.refuses_key for endpoint in self._endpoints):
+                raise JudgeGone(f"the judge cannot be asked: {self._troubles()}")
+            left = self._all_open_since + self._patience - self._silent - self._clock()
             if left <= 0:
-                raise JudgeGone(self._gone())
+                raise JudgeGone(f"no reply from the judge for {self._patience / 60:.3g} minutes ({self._troubles()}). {ADVICE}")
         with suppress(TimeoutError):
             async with asyncio.timeout(left):
                 await self._changed.wait()
 
-    def _gone(self) -> str:
-        troubles = "; ".join(f"{endpoint.address}: {endpoint.trouble}" for endpoint in self._endpoints)
-        return f"no reply from the judge for {self._patience / 60:.3g} minutes ({troubles}). {ADVICE}"
+    def _troubles(self) -> str:
+        return "; ".join(f"{endpoint.address}: {endpoint.trouble}" for endpoint in self._endpoints)
+
+    def _turn(self, endpoint: Endpoint, state: State) -> None:
+        """Turn a breaker, and with it the clock of patience."""
+        endpoint.state = state
+        now_open = all(other.state is State.OPEN for other in self._endpoints)
+        if now_open and self._all_open_since is None:
+            self._all_open_since = self._clock()
+        elif not now_open and self._all_open_since is not None:
+            self._silent += self._clock() - self._all_open_since
+            self._all_open_since = None
+        self._notify()
 
     def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def _look(self, endpoint: Endpoint) -> str | None:
+    async def _look(self, endpoint: Endpoint) -> Missing | None:
         """Probe a server, once for all who want to know at the same time."""
         if endpoint.probe is None or endpoint.probe.done():
             endpoint.probe = asyncio.ensure_future(self._probe(endpoint))
-        return await asyncio.shield(endpoint.probe)
+        missing = await asyncio.shield(endpoint.probe)
+        endpoint.refuses_key = missing is not None and missing.refuses_key
+        if missing is not None and missing.refuses_key:
+            endpoint.trouble = missing.message
+            self._notify()
+        return missing
+
+    async def _meet(self, endpoint: Endpoint) -> None:
+        """Look at a server for the first time."""
+        if (missing := await self._look(endpoint)) is None:
+            self._turn(endpoint, State.CLOSED)
+        else:
+            endpoint.trouble = missing.message
+            self._open(endpoint)
 
     def _open(self, endpoint: Endpoint) -> None:
         if endpoint.state is State.OPEN:
             return
-        endpoint.state = State.OPEN
         endpoint.openings += 1
+        self._turn(endpoint, State.OPEN)
         logger.warning("%s is not asked until it is back: %s", endpoint.address, endpoint.trouble)
         endpoint.watch = asyncio.create_task(self._await_return(endpoint))
 
     async def _await_return(self, endpoint: Endpoint) -> None:
         looks = endpoint.openings
-        missing: str | None = endpoint.trouble
-        while missing is not None:
-            await self._sleep(self._backoff.wait(looks))
+        await self._sleep(self._backoff.wait(looks))
+        while (missing := await self._look(endpoint)) is not None:
+            endpoint.trouble = missing.message
             looks += 1
-            if (missing := await self._look(endpoint)) is not None:
-                endpoint.trouble = missing
-        endpoint.state = State.HALF_OPEN
-        self._notify()
+            await self._sleep(self._backoff.wait(looks))
+        self._turn(endpoint, State.HALF_OPEN)

@@ -9,9 +9,9 @@ from typing import Any
 import httpx2
 
 from pipeline.refine.backoff import Backoff
-from pipeline.refine.endpoints import Endpoint, Endpoints, JudgeGone, Place
+from pipeline.refine.endpoints import Endpoint, Endpoints, Place
 from pipeline.refine.redaction import Redaction
-from pipeline.refine.replies import Reply, read_reply
+from pipeline.refine.replies import Reply, ReplyError, read_reply
 from pipeline.refine.troubles import Trouble, trouble_of
 
 LIVES = 5
@@ -71,7 +71,7 @@ class Sender:
             request_id: goes with it as a header, with the number of the try, so that a server can tell a repetition from its forerunner.
 
         Raises:
-            JudgeGone: no server can be asked.
+            JudgeGone: no server can be asked any more.
         """
         requests = failed = lost = 0
         while True:
@@ -83,11 +83,9 @@ class Sender:
                 is_there = await self._report(place, outcome)
             if isinstance(outcome, Reply):
                 return Sent(outcome, requests, seconds)
-            if outcome.concerns_all:
-                raise JudgeGone(f"the judge at {place.endpoint.address} cannot be asked: {outcome.message}")
             failed += is_there
-            lost += not is_there and outcome.has_arrived
-            if not outcome.is_retried or failed >= self._attempts or lost >= LIVES:
+            lost += not is_there and outcome.has_arrived and not outcome.is_doubtful
+            if (is_there and not outcome.is_retried) or failed >= self._attempts or lost >= LIVES:
                 return Sent(outcome, requests, None)
             if is_there:
                 await self._sleep(self._backoff.wait(failed, outcome.asked_wait))
@@ -97,7 +95,10 @@ class Sender:
             async with asyncio.timeout(self._timeout):
                 # chat.completions.create would do the same after a walk through the body, which takes a third of all the time a request takes.
                 response = await endpoint.client.post("/chat/completions", cast_to=httpx2.Response, body=body, options={"headers": {"X-Request-Id": name}})
-            return read_reply(response.content)
+            reply = read_reply(response.content)
+            if reply.model is not None and not reply.model.startswith(body["model"]):  # some servers append the model's date
+                raise ReplyError(f"it is by the model {reply.model}, not {body['model']}")
+            return reply
         except Exception as error:
             if (trouble := trouble_of(error, self._redaction)) is None:
                 raise
@@ -105,6 +106,8 @@ class Sender:
 
     async def _report(self, place: Place, outcome: Reply | Trouble) -> bool:
         """Tell the breaker; whether the server is there."""
+        if isinstance(outcome, Trouble) and outcome.is_doubtful:
+            return await self._endpoints.refused(place)
         if isinstance(outcome, Reply) or outcome.is_alive:
             self._endpoints.replied(place)
             return True

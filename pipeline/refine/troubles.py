@@ -1,5 +1,6 @@
 """What can go wrong with a request, told apart by what is to be done about it."""
 
+import re
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,7 +30,7 @@ class Trouble:
         is_retried: whether the same request may succeed another time.
         has_arrived: the server had the request, or may have had it.
         is_alive: the server said something that only a healthy one says.
-        concerns_all: no request to this server can succeed; the message says what to do.
+        status: of HTTP, if the server answered with an error.
         asked_wait: seconds that the server wants to be left alone, if it says so.
     """
 
@@ -38,8 +39,23 @@ class Trouble:
     is_retried: bool = True
     has_arrived: bool = True
     is_alive: bool = False
-    concerns_all: bool = False
+    status: int | None = None
     asked_wait: float | None = None
+
+    @property
+    def refuses_key(self) -> bool:
+        """Whether the server says that the key is no good."""
+        return self.status in REFUSES_KEY
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether this may be said of one request or of all: only another one tells."""
+        return self.refuses_key or self.status == KNOWS_NOT
+
+    @property
+    def nobody_listens(self) -> bool:
+        """Whether there was nobody to connect to."""
+        return not self.has_arrived
 
 
 def trouble_of(error: Exception, redaction: Redaction) -> Trouble | None:
@@ -65,22 +81,21 @@ def trouble_of(error: Exception, redaction: Redaction) -> Trouble | None:
             cause = error.__cause__ or error
             message = redaction.message(f"{type(cause).__name__}: {cause}")
             return Trouble(PendingReason.CONNECTION_LOST, message, has_arrived=not isinstance(cause, httpx2.ConnectError))
+        case ExceptionGroup():  # of attempts to connect, which are made side by side
+            cause = error.exceptions[0]
+            message = redaction.message(f"{type(cause).__name__}: {cause}")
+            return trouble_of(cause, redaction) or Trouble(PendingReason.CONNECTION_LOST, message, has_arrived=False)
     return None
 
 
 def _of_status(response: httpx2.Response, redaction: Redaction) -> Trouble:
     status = response.status_code
-    said = redaction.message(_said(response))
+    said = re.sub(rf"^{status}\b[\s:-]*", "", redaction.message(_said(response)))  # the number is said already
     message = f"the server answers {status}" + (f": {said}" if said else "")
-    if status in REFUSES_KEY:
-        return Trouble(PendingReason.REFUSED, f"it refuses the key ({status}): set GLORIA_JUDGE_API_KEY", is_retried=False, is_alive=True, concerns_all=True)
-    if status == KNOWS_NOT:
-        advice = "check the model's name, and that the address ends as the server's API does, mostly in /v1"
-        return Trouble(PendingReason.REFUSED, f"{message}; {advice}", is_retried=False, is_alive=True, concerns_all=True)
     if not is_retried(status):
-        return Trouble(PendingReason.REFUSED, message, is_retried=False, is_alive=True)
+        return Trouble(PendingReason.REFUSED, message, is_retried=False, is_alive=True, status=status)
     asked = asked_wait(response.headers.get("retry-after"), datetime.now(UTC))
-    return Trouble(BY_STATUS.get(status, PendingReason.SERVER_ERROR), message, is_alive=status < 500, asked_wait=asked)
+    return Trouble(BY_STATUS.get(status, PendingReason.SERVER_ERROR), message, is_alive=status < 500, status=status, asked_wait=asked)
 
 
 def _said(response: httpx2.Response) -> str:

@@ -146,6 +146,9 @@ CASES = {
     "refusal": final(says(lambda _: None, refusal="I would rather not"), PendingReason.REFUSED, told="I would rather not"),
     "content_filter": final(says(lambda _: "", "content_filter"), PendingReason.REFUSED, told="filtered"),
     "400": final(status(400, "at most 4 images"), PendingReason.REFUSED, told="400: at most 4 images"),
+    "401": final(status(401, "not yours"), PendingReason.REFUSED, told="401: not yours"),
+    "403": final(status(403, "not this picture"), PendingReason.REFUSED, told="403: not this picture"),
+    "404": final(status(404), PendingReason.REFUSED, told="404"),
     "422": final(status(422), PendingReason.REFUSED),
     "307": final(status(307, headers={"location": "http://127.0.0.1:9/"}), PendingReason.REFUSED, told="307"),
     "50 MB": final(hostile.huge(50 * 2**20), PendingReason.TOO_LARGE, told="larger than 1,048,576 bytes"),
@@ -329,16 +332,61 @@ def test_an_error_of_this_program_is_of_its_row_alone(caplog: pytest.LogCaptureF
     assert "broken: unexpected ValueError" in caplog.text
 
 
-@pytest.mark.parametrize("code", [401, 403, 404])
-def test_what_concerns_all_rows_ends_the_asking_and_keeps_what_came_back(code: int) -> None:
+def forgets(code: int, server: Callable[[], HostileServer]) -> Fault:
+    """A server that has another key or model from the first request on."""
+
+    async def fault(exchange: Exchange) -> None:
+        server().models_fault = status(code)
+        await status(code, "no such model")(exchange)
+
+    return fault
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_key_that_is_refused_ends_the_asking_and_keeps_what_came_back(code: int) -> None:
     questions = [question("well"), question("refused")]
-    with HostileServer(always={"refused": status(code, "no such model")}, crowd=2) as server:
+    server = HostileServer(crowd=2)
+    server.always = {"refused": forgets(code, lambda: server)}
+    with server:
         well, refused = ask_all(lambda: client(server), questions)
         assert isinstance(well, Verdict)
         assert is_right(well)
         assert isinstance(refused, JudgeGone)
-        assert server.url in str(refused)
-        assert ("set GLORIA_JUDGE_API_KEY" if code < 404 else "no such model") in str(refused)
+        assert str(refused) == f"the judge cannot be asked: {server.url}: it refuses the key ({code}): set GLORIA_JUDGE_API_KEY"
+
+
+def test_one_server_of_two_that_has_no_model_any_more_is_no_loss() -> None:
+    questions = [question(f"row {number}") for number in range(20)]
+    other = HostileServer()
+    other.always = {one.subject: forgets(404, lambda: other) for one in questions}
+    with HostileServer() as server, other:
+        verdicts = verdicts_of(ask_all(lambda: client(server, other), questions), questions)
+    assert all(map(is_right, verdicts))
+    assert 1 <= len(other.requests) <= 8
+    assert len(server.requests) == 20
+
+
+def test_a_server_with_another_model_is_never_asked_beside_one_with_the_right_one() -> None:
+    questions = [question(f"row {number}") for number in range(20)]
+    with HostileServer() as server, HostileServer(models=["another"]) as other:
+        verdicts = verdicts_of(ask_all(lambda: client(server, other), questions), questions)
+    assert all(map(is_right, verdicts))
+    assert (other.probes > 0, other.requests) == (True, [])
+
+
+def test_a_dummy_key_is_not_taken_out_of_answers() -> None:
+    asked = [question("a row that may be anything", QuestionKind.CAPTION, None)]
+    with HostileServer(key="may") as server:
+        (verdict,) = verdicts_of(ask_all(lambda: client(server, key="may"), asked), asked)
+    assert is_right(verdict)
+    assert "may" in (verdict.caption or "")
+    assert "may" in (verdict.answer or "")
+
+
+def test_a_client_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/there/is/no/such/file")
+    with pytest.raises(JudgeGone, match="SSL_CERT_FILE"):
+        JudgeClient(MODEL, PROMPTS, QUICK, PICTURES, NO_KEY)
 
 
 def test_the_key_is_nowhere(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from random import Random
 from typing import cast
 
@@ -9,23 +10,25 @@ import pytest
 from openai import AsyncOpenAI
 
 from pipeline.refine.backoff import Backoff
-from pipeline.refine.endpoints import Endpoint, Endpoints, JudgeGone, Place, State
+from pipeline.refine.endpoints import Endpoint, Endpoints, JudgeGone, Missing, Place, State
 
 
 class World:
     """Some servers, and a time that passes only when somebody sleeps."""
 
-    def __init__(self, servers: int = 1, tolerated: int = 100, patience: float = 100.0) -> None:
+    def __init__(self, servers: int = 1, tolerated: int = 100, patience: float = 100.0, are_seen: bool = True) -> None:
         self.now = 0.0
-        self.missing: dict[str, str | None] = {}
+        self.missing: dict[str, Missing | None] = {}
         self.probes: list[str] = []
         self.asleep: list[tuple[float, asyncio.Event]] = []
         self.servers = [Endpoint(f"http://{number}/v1", cast(AsyncOpenAI, None)) for number in range(servers)]
+        for server in self.servers:
+            server.state = State.CLOSED if are_seen else State.UNSEEN
         self.endpoints = Endpoints(
             self.servers, self.probe, tolerated, patience, Backoff(first=1.0, longest=8.0, random=Random(0)), self.sleep, lambda: self.now
         )
 
-    async def probe(self, endpoint: Endpoint) -> str | None:
+    async def probe(self, endpoint: Endpoint) -> Missing | None:
         self.probes.append(endpoint.address)
         await asyncio.sleep(0)
         return self.missing.get(endpoint.address)
@@ -51,8 +54,8 @@ class World:
     def state(self, number: int = 0) -> State:
         return self.servers[number].state
 
-    def go_away(self, number: int = 0) -> None:
-        self.missing[self.servers[number].address] = "nobody there"
+    def go_away(self, number: int = 0, refuses_key: bool = False) -> None:
+        self.missing[self.servers[number].address] = Missing("nobody there", refuses_key)
 
     def come_back(self, number: int = 0) -> None:
         self.missing[self.servers[number].address] = None
@@ -60,6 +63,10 @@ class World:
     async def fail(self) -> bool:
         async with self.endpoints.place() as place:
             return await self.endpoints.failed(place, "lost")
+
+    async def refuse(self) -> bool:
+        async with self.endpoints.place() as place:
+            return await self.endpoints.refused(place)
 
     async def reply(self) -> None:
         async with self.endpoints.place() as place:
@@ -315,6 +322,7 @@ def test_patience_is_not_lost_while_a_trial_is_under_way_and_begins_anew_with_a_
         await waiting.finish()
         world.go_away()
         await world.fail()
+        world.now += 60
         late = Held(world)
         await world.settle()
         assert not late.task.done()
@@ -335,5 +343,173 @@ def test_a_judge_that_comes_back_after_patience_was_over_is_asked_again() -> Non
         await world.pass_time(60)
         await world.reply()
         assert world.state() is State.CLOSED
+
+    play(story)
+
+
+def test_nobody_is_asked_unseen_and_many_share_one_look() -> None:
+    async def story() -> None:
+        world = World(servers=2, are_seen=False)
+        world.go_away(1)
+        waiting = [Held(world) for _ in range(6)]
+        await world.settle()
+        assert sorted(world.probes) == ["http://0/v1", "http://1/v1"]
+        assert [server.requests for server in world.servers] == [6, 0]
+        assert (world.state(0), world.state(1)) == (State.CLOSED, State.OPEN)
+        world.come_back(1)
+        await world.pass_time(60)
+        late = Held(world)
+        await world.settle()
+        assert world.servers[1].requests == 1
+        for request in [*waiting, late]:
+            await request.finish()
+
+    play(story)
+
+
+def test_a_server_that_was_never_there_is_waited_for() -> None:
+    async def story() -> None:
+        world = World(patience=100.0, are_seen=False)
+        world.go_away()
+        waiting = Held(world)
+        await world.pass_time(60)
+        assert (waiting.place, world.state()) == (None, State.OPEN)
+        world.come_back()
+        await world.pass_time(30)
+        await waiting.finish()
+        assert world.state() is State.CLOSED
+
+    play(story)
+
+
+def test_what_a_server_refuses_is_one_requests_own_where_it_is_there() -> None:
+    async def story() -> None:
+        world = World()
+        assert await world.refuse() is True
+        assert world.state() is State.CLOSED
+        world.go_away()
+        assert await world.refuse() is False
+        assert world.state() is State.OPEN
+        assert world.servers[0].trouble == "nobody there"
+        await world.endpoints.close()
+
+    play(story)
+
+
+def test_a_refusal_that_was_on_its_way_leaves_a_trial_alone() -> None:
+    async def story() -> None:
+        world = World()
+        async with world.endpoints.place() as late:
+            world.go_away()
+            await world.fail()
+            world.come_back()
+            await world.pass_time(60)
+            trial = Held(world)
+            await world.settle()
+            world.go_away()
+            assert await world.endpoints.refused(late) is False
+            assert world.state() is State.HALF_OPEN
+            world.come_back()
+            await trial.finish()
+        await world.pass_time(60)
+        assert world.state() is State.CLOSED
+
+    play(story)
+
+
+def test_waiting_is_of_no_use_where_every_server_refuses_the_key() -> None:
+    async def story() -> None:
+        world = World(servers=2, patience=1e9)
+        world.go_away(0, refuses_key=True)
+        assert await world.refuse() is False
+        world.go_away(1)
+        assert await world.refuse() is False
+        waiting = Held(world)
+        await world.settle()
+        assert not waiting.task.done()  # the other one may come back
+        world.go_away(1, refuses_key=True)
+        await world.pass_time(60)
+        with pytest.raises(JudgeGone, match=r"the judge cannot be asked: http://0/v1: nobody there; http://1/v1: nobody there"):
+            await waiting.task
+        await world.endpoints.close()
+
+    play(story)
+
+
+def test_a_failure_of_a_server_that_refuses_the_key_is_told_as_that() -> None:
+    async def story() -> None:
+        world = World(patience=1e9)
+        world.go_away(refuses_key=True)
+        assert await world.fail() is False
+        with pytest.raises(JudgeGone, match="cannot be asked: http://0/v1: nobody there"):
+            await world.reply()
+        await world.endpoints.close()
+
+    play(story)
+
+
+def test_those_who_wait_are_told_at_once_that_the_key_is_refused() -> None:
+    async def story() -> None:
+        world = World(servers=2, patience=1e9, are_seen=False)
+        for number in (0, 1):
+            world.go_away(number, refuses_key=True)
+        with pytest.raises(JudgeGone, match="cannot be asked"):
+            await world.reply()
+        await world.endpoints.close()
+
+    play(story)
+
+
+def test_an_old_failure_is_no_silence() -> None:
+    async def story() -> None:
+        world = World(patience=100.0)
+        assert await world.fail() is True  # it is there, and its breaker stays closed
+        world.now += 3600
+        world.go_away()
+        await world.fail()
+        waiting = Held(world)
+        await world.settle()
+        assert not waiting.task.done()
+        world.come_back()
+        await world.pass_time(60)
+        await waiting.finish()
+
+    play(story)
+
+
+def test_patience_runs_from_when_the_last_server_goes() -> None:
+    async def story() -> None:
+        world = World(servers=2, patience=100.0)
+        world.go_away(0)
+        await world.fail()
+        world.now += 3600
+        world.go_away(1)
+        await world.fail()
+        waiting = Held(world)
+        await world.pass_time(60)
+        assert not waiting.task.done()
+        world.now += 60
+        with pytest.raises(JudgeGone):
+            await world.reply()
+        waiting.task.cancel()
+        await world.endpoints.close()
+
+    play(story)
+
+
+def test_returns_without_a_reply_use_up_patience() -> None:
+    async def story() -> None:
+        world = World(patience=100.0)
+        world.go_away()
+        await world.fail()
+        for _ in range(4):  # back as far as a probe can tell, but no trial succeeds
+            world.come_back()
+            await world.pass_time(30)
+            world.go_away()
+            with suppress(JudgeGone):
+                await world.fail()
+        with pytest.raises(JudgeGone):
+            await world.reply()
+        await world.endpoints.close()
 
     play(story)

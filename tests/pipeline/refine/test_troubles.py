@@ -58,29 +58,23 @@ def status(code: int, body: bytes = b"", headers: dict[str, str] | None = None) 
 )
 def test_statuses_that_are_tried_again(code: int, problem: PendingReason, alive: bool) -> None:
     trouble = status(code)
-    assert (trouble.problem, trouble.is_retried, trouble.is_alive, trouble.has_arrived, trouble.concerns_all) == (problem, True, alive, True, False)
+    assert (trouble.problem, trouble.is_retried, trouble.is_alive, trouble.has_arrived, trouble.is_doubtful) == (problem, True, alive, True, False)
     assert str(code) in trouble.message
 
 
 @pytest.mark.parametrize("code", [307, 400, 405, 413, 415, 422, 451])
 def test_other_statuses_are_of_that_request_alone(code: int) -> None:
     trouble = status(code, json.dumps({"error": {"message": "at most 4 images"}}).encode())
-    assert (trouble.problem, trouble.is_retried, trouble.is_alive, trouble.concerns_all) == (PendingReason.REFUSED, False, True, False)
+    assert (trouble.problem, trouble.is_retried, trouble.is_alive, trouble.is_doubtful) == (PendingReason.REFUSED, False, True, False)
     assert trouble.message == f"the server answers {code}: at most 4 images"
 
 
-@pytest.mark.parametrize("code", [401, 403])
-def test_a_key_that_is_refused_concerns_all(code: int) -> None:
-    trouble = status(code, b'{"error": "Unauthorized"}')
-    assert (trouble.is_retried, trouble.concerns_all) == (False, True)
-    assert trouble.message == f"it refuses the key ({code}): set GLORIA_JUDGE_API_KEY"
-
-
-def test_a_model_that_is_not_known_concerns_all() -> None:
-    trouble = status(404, b'{"object": "error", "message": "The model `x` does not exist.", "code": 404}')
-    assert (trouble.is_retried, trouble.concerns_all) == (False, True)
-    assert "The model `x` does not exist." in trouble.message
-    assert "/v1" in trouble.message
+@pytest.mark.parametrize("code", [401, 403, 404])
+def test_what_may_hold_for_all_requests_is_told_in_the_servers_words(code: int) -> None:
+    trouble = status(code, b'{"object": "error", "message": "Not for you.", "code": 404}')
+    assert (trouble.problem, trouble.is_retried, trouble.is_alive, trouble.is_doubtful) == (PendingReason.REFUSED, False, True, True)
+    assert trouble.refuses_key is (code < 404)
+    assert trouble.message == f"the server answers {code}: Not for you."
 
 
 @pytest.mark.parametrize(
@@ -97,6 +91,15 @@ def test_a_model_that_is_not_known_concerns_all() -> None:
 )
 def test_the_servers_words_are_found_in_whatever_form(body: bytes, said: str) -> None:
     assert status(400, body).message == f"the server answers 400: {said}"
+
+
+@pytest.mark.parametrize("said", [b"404: Not Found", b"404 Not Found", b"404 - Not Found", b"Not Found"])
+def test_a_status_is_said_once(said: bytes) -> None:
+    assert status(404, said).message == "the server answers 404: Not Found"
+
+
+def test_a_number_that_only_begins_like_the_status_stays() -> None:
+    assert status(400, b"4000 tokens are too many").message == "the server answers 400: 4000 tokens are too many"
 
 
 def test_a_message_has_neither_key_nor_picture() -> None:
@@ -125,6 +128,13 @@ def test_retry_after_is_read() -> None:
 def test_what_the_network_does(error: Exception, problem: PendingReason, arrived: bool) -> None:
     trouble = through_the_client(error)
     assert (trouble.problem, trouble.is_retried, trouble.is_alive, trouble.has_arrived) == (problem, True, False, arrived)
+
+
+def test_a_group_of_errors_is_what_is_in_it() -> None:
+    lost = of_error(ExceptionGroup("unhandled errors in a TaskGroup", [ExceptionGroup("", [OverflowError("port must be 0-65535")])]))
+    assert lost is not None
+    assert (lost.problem, lost.nobody_listens) == (PendingReason.CONNECTION_LOST, True)
+    assert lost.message == "OverflowError: port must be 0-65535"
 
 
 def test_what_is_raised_beside_the_openai_client() -> None:
