@@ -11,7 +11,7 @@ from benchmarks.refinement.pools import SECONDS_APART, Pool
 from pipeline.failures import InputError
 from pipeline.refine.asking import ask_character
 from pipeline.refine.candidates import Candidates
-from pipeline.refine.client import JudgeClient
+from pipeline.refine.client import JudgeClient, JudgeGone
 from pipeline.refine.judging import Case, judge
 from pipeline.refine.options import PolicyOptions, RefineOptions
 from pipeline.refine.questions import Picture
@@ -76,7 +76,9 @@ async def refine(pool: Pool, pictures: LabelledPictures, client: JudgeClient, po
     ranking = RankingOptions(expression_anchors=len(pool.anchors)) if policy.asks_everything else RankingOptions()
     options = RefineOptions(policy=policy.options)
     verdicts: list[Verdict] = []
-    await ask_character(case, pictures, client, {}, options, ranking, verdicts.append)
+    asked = await ask_character(case, pictures, client, {}, options, ranking, verdicts.append)
+    if asked.gone is not None:
+        raise JudgeGone(asked.gone)
     if policy.asks_everything:
         chosen = confirmed_best(pool.anchors, {verdict.subject: verdict.named for verdict in verdicts}, policy.options, RankingOptions())
         right = sum(pool.truth[name] == word for name, word in chosen)
