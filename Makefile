@@ -8,7 +8,7 @@ DEMO_MEDIA := cry_to_laugh single_face face_then_no_face single_person_cam02 sin
 # The people of some samples are seen from behind only: let their bodies be characters too. There is no judge: pack what waits for one.
 DEMO_OPTIONS := --select.characters.faceless-bodies 6 --select.quality.min-person-height 0.25 --pack.include-pending
 
-.PHONY: demo test check format accuracy test-cluster help
+.PHONY: demo test check format accuracy test-cluster test-vllm help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -32,6 +32,9 @@ format: .venv/ready ## rewrite the code in the house style
 test-cluster: .venv/ready ## `ray start --head` + `ray job submit` against a local run, compared row by row
 	$(BIN)/python -m pytest tests/cluster
 
+test-vllm: .venv/ready .venv-vllm/ready ## `refine` against a real vLLM server on the CPU, killed half-way; 6 minutes on two cores, 9 the first time
+	$(BIN)/python -m pytest tests/vllm
+
 accuracy: .venv/ready ## accuracy on labelled data: make accuracy DATA=FOLDER
 	$(BIN)/python -m benchmarks.accuracy --data $(DATA)
 
@@ -44,4 +47,11 @@ HEADLESS := --force-reinstall --no-deps opencv-python-headless
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --build-constraint constraints.txt --editable '.[test]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(HEADLESS)
+	touch $@
+
+# vLLM wants other versions of nearly everything, so it has an environment of its own, which only tests start a server in.
+.venv-vllm/ready: constraints-vllm.txt tests/vllm/patch_torchvision.py
+	$(PYTHON) -m venv --clear .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --no-deps --requirement constraints-vllm.txt
+	.venv-vllm/bin/python tests/vllm/patch_torchvision.py
 	touch $@
