@@ -95,7 +95,7 @@ def test_a_submitted_job_leaves_what_a_local_run_leaves(cluster: Cluster, videos
     assert names(tmp_path / "cluster") == names(tmp_path / "local")
     expected, found = tables(tmp_path / "local"), tables(tmp_path / "cluster")
     for table, rows in expected.items():
-        assert rows, table
+        assert rows or table == "verdicts", table  # there is no judge
         assert found[table] == rows, table
     assert shard_hashes(tmp_path / "cluster") == shard_hashes(tmp_path / "local")
 
