@@ -18,8 +18,8 @@ class AudioFeatures(Protocol):
 
     Attributes:
         dim: size of a vector.
-        margin: seconds of waveform to either side that a vector may depend on; with this much more at both ends, a part of a long waveform gives the same vectors
-            as the whole (bit for bit where the features are local, see each kind).
+        margin: seconds of waveform to either side that a vector may depend on; with this much more at both ends, a part of a long
+            waveform gives the same vectors as the whole (bit for bit where the features are local, see each kind).
     """
 
     dim: int
