@@ -9,9 +9,15 @@ them stands repeat_step * n further on, still nearer to its class than to any ot
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import isfinite
 from typing import Self
 
+from model.errors import ModelInputError
 from schemas.vocabulary import SUBCLASSES, AnchorKind, Coded
+
+TOO_NEAR = 1e-6
+"""Positions nearer to one another than this are one: no attention tells them apart, whether they differ in their last bits or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +25,7 @@ class AnchorClass:
     """What an anchor shows: its kind and, but for a global anchor, the Viewpoint or Expression.
 
     Raises:
-        ValueError: the subclass is not one of the kind's.
+        ModelInputError: the subclass is not one of the kind's.
     """
 
     kind: AnchorKind
@@ -30,18 +36,23 @@ class AnchorClass:
         vocabulary = SUBCLASSES[self.kind]
         if (self.subclass is not None) if vocabulary is None else not isinstance(self.subclass, vocabulary):
             words = "none" if vocabulary is None else f"one of {', '.join(vocabulary.words())}"
-            raise ValueError(f"a {self.kind.word} anchor's subclass is {words}, not {self.subclass!r}")
+            raise ModelInputError(f"a {self.kind.word} anchor's subclass is {words}, not {self.subclass!r}")
 
     @classmethod
     def from_words(cls, kind: str, subclass: str | None) -> Self:
         """From the words that tables and samples store.
 
         Raises:
-            ValueError: a word that is not in the vocabulary; the message lists those that are.
+            ModelInputError: a word that is not in the vocabulary; the message lists those that are.
         """
-        member = AnchorKind.from_word(kind)
-        vocabulary = SUBCLASSES[member]
-        return cls(member, vocabulary.from_word(subclass) if vocabulary is not None and subclass is not None else None)
+        try:
+            member = AnchorKind.from_word(kind)
+            vocabulary = SUBCLASSES[member]
+            if vocabulary is None and subclass is not None:
+                raise ValueError(f"a {member.word} anchor's subclass is none, not {subclass!r}")
+            return cls(member, vocabulary.from_word(subclass) if vocabulary is not None and subclass is not None else None)
+        except ValueError as error:
+            raise ModelInputError(str(error)) from None
 
     @classmethod
     def all(cls) -> list[Self]:
@@ -59,7 +70,7 @@ class AnchorPositions:
     The defaults leave room for 32 latent frames (125 frames of video) and for eight subclasses of a kind.
 
     Raises:
-        ValueError: two anchors, or an anchor and a video frame, would share a position.
+        ModelInputError: two anchors, or an anchor and a video frame, would share a position.
     """
 
     first: float = 32.0
@@ -77,24 +88,25 @@ class AnchorPositions:
 
     def __post_init__(self) -> None:
         """Check that everybody stands alone."""
-        taken: dict[float, str] = {float(frame): f"video frame {frame}" for frame in range(self.longest_chunk)}
-        for anchor in AnchorClass.all():
-            for repeat in range(self.most_repeats):
-                name = f"{anchor} number {repeat}"
-                if (other := taken.setdefault(self._position(anchor, repeat), name)) != name:
-                    raise ValueError(f"anchor positions: {name} and {other} would both stand at {self._position(anchor, repeat)}; change the steps")
+        taken = [(float(frame), f"video frame {frame}") for frame in range(self.longest_chunk)]
+        taken += [(self._position(anchor, repeat), f"{anchor} number {repeat}") for anchor in AnchorClass.all() for repeat in range(self.most_repeats)]
+        if nowhere := [name for position, name in taken if not isfinite(position)]:
+            raise ModelInputError(f"anchor positions: {nowhere[0]} would stand nowhere; give finite steps")
+        for (position, one), (next_position, other) in pairwise(sorted(taken)):
+            if next_position - position < TOO_NEAR:
+                raise ModelInputError(f"anchor positions: {one} and {other} would both stand at {position}; change the steps")
 
     def of(self, anchors: Sequence[AnchorClass]) -> list[float]:
         """The position of each anchor of one sample, in the order given.
 
         Raises:
-            ValueError: more anchors of one class than most_repeats.
+            ModelInputError: more anchors of one class than most_repeats.
         """
         seen: Counter[AnchorClass] = Counter()
         positions = []
         for anchor in anchors:
             if seen[anchor] == self.most_repeats:
-                raise ValueError(f"more than {self.most_repeats} anchors of class {anchor}; leave some out")
+                raise ModelInputError(f"more than {self.most_repeats} anchors of class {anchor}; leave some out")
             positions.append(self._position(anchor, seen[anchor]))
             seen[anchor] += 1
         return positions
