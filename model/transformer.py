@@ -25,6 +25,9 @@ from model.rope import rotary_tables
 
 AnchorTimestep = Literal["zero", "video"]
 
+STOCK_ARGUMENTS = frozenset(WanTransformer3DModel.__init__.__wrapped__.__annotations__) - {"return"}
+"""Names of what the stock model is built with."""
+
 NEW_PARAMETERS = "audio_"
 """What the names of the parameters begin with that the stock model does not have."""
 
@@ -141,7 +144,7 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
         Raises:
             ModelInputError: an audio layer that does not exist.
         """
-        stock = {name: value for name, value in locals().items() if name in _STOCK_ARGUMENTS}
+        stock = {name: value for name, value in locals().items() if name in STOCK_ARGUMENTS}
         super().__init__(**{**stock, "num_layers": 0})
         self.register_to_config(num_layers=num_layers, anchor_positions=asdict(AnchorPositions(**(anchor_positions or {}))))  # type: ignore[arg-type]
         dim = num_attention_heads * attention_head_dim
@@ -348,8 +351,6 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
             raise ModelInputError(f"a chunk of {frames} latent frames reaches into the positions of anchors, which begin after {longest}; make chunks shorter")
         return positions, mask
 
-
-_STOCK_ARGUMENTS = frozenset(WanTransformer3DModel.__init__.__wrapped__.__annotations__) - {"return"}
 
 
 def _joined(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

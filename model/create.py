@@ -1,0 +1,60 @@
+"""New checkpoints: the tiny network from nothing, or a public Wan checkpoint with our parts added, which have no effect until they are trained."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from model.audio.log_mel import LogMel
+from model.checkpoint import Checkpoint, load_transformer
+from model.conditions.pixel_codec import PixelUnshuffleCodec
+from model.conditions.words import WordEmbedding
+from model.errors import ModelInputError
+from model.presets import preset
+from model.sampler import SamplerOptions
+
+TINY_SPATIAL_FACTOR, TINY_TEMPORAL_FACTOR = 4, 4
+
+
+def create_tiny(seed: int) -> Checkpoint:
+    """An untrained checkpoint of the preset ``tiny``, the same for the same seed."""
+    recipe = preset("tiny")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        transformer = recipe.build()
+    return Checkpoint(
+        transformer.eval(),
+        PixelUnshuffleCodec(TINY_SPATIAL_FACTOR, TINY_TEMPORAL_FACTOR),
+        WordEmbedding(dim=transformer.config.text_dim, seed=seed),
+        None,
+        LogMel(),
+        SamplerOptions("unipc", recipe.steps, recipe.shift),
+    )
+
+
+def extend_stock(folder: Path, preset_name: str, seed: int) -> Checkpoint:
+    """A public Wan checkpoint that can hear, by the preset's audio layers.
+
+    Raises:
+        ModelInputError: the folder is not of that preset, or not complete.
+    """
+    recipe = preset(preset_name)
+    checkpoint = Checkpoint.load(folder, preset=preset_name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        ours = {name: recipe.transformer[name] for name in ("audio_dim", "audio_layers")}
+        transformer = load_transformer(folder / "transformer", **ours)
+    return replace(checkpoint, transformer=transformer)
+
+
+def create(preset_name: str, stock: Path | None, seed: int) -> Checkpoint:
+    """What ``python -m model init`` writes.
+
+    Raises:
+        ModelInputError: a preset that needs public weights and got none.
+    """
+    if stock is not None:
+        return extend_stock(stock, preset_name, seed)
+    if preset_name != "tiny":
+        raise ModelInputError(f"{preset_name} starts from public weights: give their folder (a diffusers pipeline) with --stock")
+    return create_tiny(seed)
