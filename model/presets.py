@@ -42,8 +42,11 @@ class Preset:
     guidance: float
 
     def build(self, **changes: Any) -> AnchorWanTransformer3DModel:
-        """The network with random weights; ``changes`` replace arguments, for instance ``num_layers=2`` for a test."""
-        return AnchorWanTransformer3DModel(**{**self.transformer, **changes})
+        """The network with random weights; ``changes`` replace arguments, for instance ``num_layers=2`` for a test. Audio layers go with their blocks."""
+        arguments = {**self.transformer, **changes}
+        if "audio_layers" not in changes:
+            arguments["audio_layers"] = tuple(index for index in arguments["audio_layers"] if index < arguments["num_layers"])
+        return AnchorWanTransformer3DModel(**arguments)
 
 
 def tiny() -> Preset:
