@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from model.attention import AnchorAttnProcessor, AttentionObserver, KeyValue
 from model.audio.cross_attention import AudioAttention, AudioEmbedder
 from model.errors import ModelInputError
+from model.flops import FlopCount, forward_flops
 from model.positions import AnchorPositions
 from model.rope import rotary_tables
 
@@ -170,6 +171,18 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
     def anchor_positions(self) -> AnchorPositions:
         """Where this network's anchors stand."""
         return AnchorPositions(**self.config.anchor_positions)
+
+    def flops(self, video: tuple[int, int, int], anchors: int = 0, hears: bool = False, **other: Any) -> FlopCount:
+        """Floating-point operations of a forward pass, by part; ``.training()`` of it are those of a training step.
+
+        Args:
+            video: latent frames, height, width.
+            anchors: how many.
+            hears: with audio.
+            other: further arguments of ``model.flops.forward_flops``, such as anchor_size, text_tokens, batch.
+        """
+        heard = {"audio_window": self.config.audio_window, "audio_layers": len(self.config.audio_layers)} if hears else {}
+        return forward_flops(self.config, video, anchors, **heard, **other)
 
     def forward(
         self,
