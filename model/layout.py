@@ -100,7 +100,12 @@ def grey_condition(codec: Codec, frames: Tensor, latents: int) -> Tensor:
 
     Returns:
         (B, C, latents, h, w).
+
+    Raises:
+        ModelInputError: more frames are given than the chunk has.
     """
     batch, _, given, height, width = frames.shape
     total = 1 + (latents - 1) * codec.temporal_factor
+    if given > total:
+        raise ModelInputError(f"{given} frames are given, but a chunk of {latents} latents has only {total}; give fewer or make chunks longer")
     return codec.encode(torch.cat([frames, frames.new_zeros(batch, 3, total - given, height, width)], dim=2))
