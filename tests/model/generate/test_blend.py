@@ -72,5 +72,5 @@ def test_pixels_are_rounded_to_the_nearest() -> None:
     pixels = to_pixels(frames + 0.4 / 127.5)
     assert pixels.shape == (1, 16, 16, 3)
     assert torch.equal(pixels[0, :, :, 0].flatten(), levels.to(torch.uint8))
-    assert to_pixels(torch.full((3, 1, 1, 1), 1.01)).unique().tolist() == [255]
-    assert to_pixels(torch.full((3, 1, 1, 1), -1.01)).unique().tolist() == [0]
+    assert to_pixels(torch.full((3, 1, 1, 1), 1.01)).tolist() == [[[[255] * 3]]]
+    assert to_pixels(torch.full((3, 1, 1, 1), -1.01)).tolist() == [[[[0] * 3]]]

@@ -46,7 +46,7 @@ def test_no_chunk_is_more_than_needed(plan: ChunkPlan) -> None:
 
 def test_ten_minutes() -> None:
     plan = ChunkPlan(9600)
-    assert (plan.length, plan.overlap, plan.stride, len(plan), plan.seconds) == (81, 5, 76, 127, 600)  # 81 + 125 * 76 = 9581 < 9600
+    assert (plan.length, plan.overlap, plan.stride, len(plan), plan.seconds) == (81, 5, 76, 127, Fraction(600))  # 81 + 125 * 76 = 9581 < 9600
     assert plan[126].new == range(9581, 9600)
     assert (plan[1].first, plan[1].new, plan[1].new_at) == (76, range(81, 157), Fraction(81, 16))
     with pytest.raises(IndexError, match="chunks 0 to 126"):
@@ -83,7 +83,7 @@ def test_seconds_are_whole_frames_or_rounded_up_and_said() -> None:
 
 def test_rates_of_films_are_exact() -> None:
     assert exact_rate(24000 / 1001) == Fraction(24000, 1001)
-    assert (exact_rate(16), exact_rate(12.5)) == (16, Fraction(25, 2))
+    assert (exact_rate(16), exact_rate(12.5)) == (Fraction(16), Fraction(25, 2))
     for wrong in (0, -2, float("nan"), float("inf")):
         with pytest.raises(ModelInputError, match="frames per second"):
             exact_rate(wrong)
