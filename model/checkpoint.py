@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import torch
 from diffusers import WanTransformer3DModel
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -74,7 +75,7 @@ class Checkpoint:
 
         Args:
             folder: see above.
-            dtype: of the network's weights; those that Wan keeps in float32 stay so. What is around it is in float32.
+            dtype: of the network's weights; those that Wan keeps in float32 stay so. The codec is in float32, encoders as they are stored.
             preset: the network has to be this one.
 
         Raises:
@@ -84,6 +85,8 @@ class Checkpoint:
             raise ModelInputError(
                 f"{folder} is no checkpoint: it has no {INDEX}; give a diffusers pipeline's folder, or one of `python -m model init`"
             )
+        if (folder / "transformer_2").exists():
+            raise ModelInputError(f"{folder} holds two networks, one for each half of the noise levels (Wan 2.2 A14B); only checkpoints of one can be read")
         config = read_config(folder / "transformer")
         if preset is not None and (found := differences(config, preset)):
             raise ModelInputError(f"{folder} is not {preset}{_called(config)}: {'; '.join(found)}")
@@ -159,15 +162,19 @@ def load_transformer(folder: Path, dtype: torch.dtype = torch.float32, **changes
     if (found := class_of(config)) not in {"WanTransformer3DModel", "AnchorWanTransformer3DModel"}:
         raise ModelInputError(f"{folder} holds a {found or 'network without a name'}, not a Wan transformer")
     arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items() if not key.startswith("_")}
-    with torch.device("meta"):
-        model = AnchorWanTransformer3DModel(**{**arguments, **changes})
+    try:
+        with torch.device("meta"):
+            model = AnchorWanTransformer3DModel(**{**arguments, **changes})
+    except TypeError as error:
+        raise ModelInputError(f"the config.json of {folder} has settings that this network does not ({error}); it was written by another version") from error
     model.build_audio()  # on the CPU: what the folder lacks must have values
     weights = _read_weights(folder)
     try:
         missing, unexpected = model.load_state_dict(weights, strict=False, assign=True)
     except RuntimeError as error:
         raise ModelInputError(f"the weights in {folder} do not fit its config.json ({' '.join(str(error).split())[:300]})") from error
-    missing = [name for name in missing if not name.startswith(NEW_PARAMETERS)]
+    made_new = NEW_PARAMETERS if changes else ()  # what the folder itself says that it has must be there
+    missing = [name for name in missing if not name.startswith(made_new)]
     if missing or unexpected:
         wrong = [f"{name} is missing" for name in missing[:3]] + [f"{name} is not a part of it" for name in unexpected[:3]]
         raise ModelInputError(f"the weights in {folder} do not fit its config.json: {', '.join(wrong)}")
@@ -198,11 +205,14 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
         raise ModelInputError(f"{folder} has no weights (*.safetensors); check that the download is complete")
     index = next(iter(folder.glob("*.safetensors.index.json")), None)
     if index is not None:
-        wanted = set(_read_json(index)["weight_map"].values())
+        wanted = set(_read_json(index).get("weight_map", {}).values())
         if lost := sorted(wanted - {path.name for path in files}):
             raise ModelInputError(f"{folder} lacks {', '.join(lost)}; check that the download is complete")
         files = [path for path in files if path.name in wanted]
-    return {name: tensor for path in files for name, tensor in load_file(path).items()}
+    try:
+        return {name: tensor for path in files for name, tensor in load_file(path).items()}
+    except (OSError, SafetensorError) as error:
+        raise ModelInputError(f"the weights in {folder} cannot be read ({error}); check that the download is complete") from error
 
 
 def _load_codec(folder: Path) -> Codec:
@@ -237,6 +247,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise ModelInputError(f"{path} cannot be read ({error}); check that the checkpoint is complete") from error
+    if not isinstance(content, dict):
+        raise ModelInputError(f"{path} holds no settings; check that the checkpoint is complete")
     return content
 
 
