@@ -8,7 +8,7 @@ DEMO_MEDIA := cry_to_laugh single_face face_then_no_face single_person_cam02 sin
 # The people of some samples are seen from behind only: let their bodies be characters too. There is no judge: pack what waits for one.
 DEMO_OPTIONS := --select.characters.faceless-bodies 6 --select.quality.min-person-height 0.25 --pack.include-pending
 
-.PHONY: demo test check format accuracy test-cluster test-vllm help
+.PHONY: demo test check format accuracy test-cluster test-vllm test-long-video help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -34,6 +34,9 @@ test-cluster: .venv/ready ## `ray start --head` + `ray job submit` against a loc
 
 test-vllm: .venv/ready .venv-vllm/ready ## `refine` against a real vLLM server on the CPU, killed half-way; 6 minutes on two cores, 9 the first time
 	$(BIN)/python -m pytest tests/vllm
+
+test-long-video: .venv/ready ## ten minutes of video on the CPU: exact, killed and gone on with, flat memory; about 10 minutes on two cores
+	$(BIN)/python -m pytest tests/long_video -s
 
 accuracy: .venv/ready ## accuracy on labelled data: make accuracy DATA=FOLDER
 	$(BIN)/python -m benchmarks.accuracy --data $(DATA)

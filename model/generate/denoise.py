@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,11 +10,10 @@ from torch import Tensor
 from model.attention import AttentionObserver
 from model.errors import ModelInputError
 from model.flow import noisy
+from model.generate.options import Droppable
 from model.layout import Layout
 from model.sampler import Sampler, SamplerOptions
 from model.transformer import AnchorCache, AnchorWanTransformer3DModel
-
-Droppable = Literal["text", "audio", "anchors"]
 
 
 @dataclass(frozen=True, slots=True)

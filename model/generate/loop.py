@@ -7,7 +7,6 @@ every chunk; they are what the tenth minute still has of the character.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -15,10 +14,9 @@ from torch import Tensor
 
 from model.conditions.protocols import Codec
 from model.generate.blend import join
+from model.generate.options import Continuation
 from model.generate.plan import Chunk, ChunkPlan
 from model.layout import grey_condition
-
-Continuation = Literal["latents", "frames"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from model.generate.denoise import Droppable
-from model.generate.loop import Continuation
 from model.generate.recording import RecordingOptions
+
+Droppable = Literal["text", "audio", "anchors"]
+Continuation = Literal["latents", "frames"]
 
 Folder = Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
 File = Annotated[Path, tyro.conf.arg(metavar="FILE")]
@@ -58,10 +59,8 @@ class Generate:
     """folder of a diffusers pipeline: public Wan weights, or one written by this project"""
     out: File
     """the video, MP4; OUT.partial.h264 grows beside it and can be played meanwhile, OUT.state/ holds the chunk log and what the next chunk needs"""
-    prompt: str | None = None
-    """what happens, throughout"""
-    prompts: File | None = None
-    """what happens when: a YAML list of entries like {from: 0, to: 12.5, prompt: "..."}, in seconds, without gaps"""
+    prompt: Annotated[str, tyro.conf.arg(metavar="TEXT|FILE.yaml")]
+    """what happens, throughout; or a YAML list of what happens when, in seconds, without gaps: - {from: 0, to: 12.5, prompt: "..."}"""
     negative_prompt: str = ""
     """what guidance leads away from"""
     anchors: File | None = None

@@ -1,0 +1,78 @@
+"""The command line: ``python -m model generate | init | export | attention``.
+
+Exit codes: 0 done, 1 an input does not fit (the message says which and what to do), 2 wrong usage, 130 stopped by a signal.
+"""
+
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import tyro
+from rich.console import Console
+
+from model.errors import ModelInputError
+from model.generate.options import COMMANDS, Attention, Command, Export, Generate, Init
+
+PROGRAM = "python -m model"
+FAILED, STOPPED = 1, 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command; its exit code."""
+    console = Console(stderr=True, soft_wrap=True)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, _stop)
+    name, *rest = [*arguments] or [""]
+    try:
+        if name not in COMMANDS:  # help, or a wrong name
+            tyro.cli(Command, prog=PROGRAM, description=__doc__, args=list(arguments))
+        run(tyro.cli(COMMANDS[name], prog=f"{PROGRAM} {name}", args=rest), console)
+    except ModelInputError as error:
+        console.print(f"{error}", style="red", markup=False)
+        return FAILED
+    except KeyboardInterrupt:
+        console.print("stopped; chunks that are finished are kept, the same command goes on after them", markup=False)
+        return STOPPED
+    return 0
+
+
+def run(command: Command, console: Console) -> None:
+    """Do what was asked. Heavy imports wait until something is to be done, so that --help is quick."""
+    if isinstance(command, Generate):
+        from model.generate.run import generate
+
+        generate(command, console)
+    elif isinstance(command, Init):
+        from model.create import create
+
+        create(command.preset, command.stock, command.seed).save(command.out)
+        console.print(f"{command.out}: {command.preset}", markup=False)
+    elif isinstance(command, Export):
+        from model.checkpoint import load_transformer, stock_transformer
+
+        stock_transformer(load_transformer(command.checkpoint / "transformer")).save_pretrained(command.out)
+        console.print(f"{command.out}: a WanTransformer3DModel for stock diffusers", markup=False)
+    else:
+        draw(command, console)
+
+
+def draw(command: Attention, console: Console) -> None:
+    """The picture of a record of attention."""
+    from model.attention_log import NAME
+    from model.attention_plot import draw as draw_record
+
+    record = command.record / NAME if command.record.is_dir() else command.record
+    out = command.out or record.with_suffix(".png")
+    draw_record(record, out)
+    console.print(f"{Path(out)}", markup=False)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
