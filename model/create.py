@@ -51,8 +51,9 @@ def create(preset_name: str, stock: Path | None, seed: int) -> Checkpoint:
     """What ``python -m model init`` writes.
 
     Raises:
-        ModelInputError: a preset that needs public weights and got none.
+        ModelInputError: no such preset, or one that needs public weights and got none.
     """
+    preset(preset_name)
     if stock is not None:
         return extend_stock(stock, preset_name, seed)
     if preset_name != "tiny":
