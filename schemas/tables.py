@@ -316,4 +316,29 @@ SHARD_INDEX = Table(
     ),
 )
 
-TABLES = {table.name: table for table in (VIDEOS, SHOTS, OBSERVATIONS, TRACKS, CHARACTERS, ANCHORS, CLIPS, VERDICTS, FAILURES, UNITS, SHARD_INDEX)}
+CHARACTER_ANCHORS = Table(
+    "character_anchors",
+    1,
+    ("anchor_id",),
+    pa.schema(
+        [
+            column("anchor_id", pa.string(), "see anchors"),
+            column("character_id", pa.string(), "see characters"),
+            column("video_id", pa.string(), "see videos"),
+            column("pts_ns", NANOSECONDS, "the frame's presentation time"),
+            column("kind", WORD, "AnchorKind"),
+            column("subclass", WORD, "Viewpoint or Expression; empty for global", optional=True),
+            column("rank", pa.int32(), "0 is the best anchor of its character and class in this file"),
+            column("score", pa.float32(), "0..1, see anchors", optional=True),
+            column("face_box", BOX, "as observed", optional=True),
+            column("width", pa.int32(), "pixels of the picture, as displayed"),
+            column("height", pa.int32(), "pixels of the picture, as displayed"),
+            column("picture", pa.binary(), "the whole frame, bytes of a JPEG file"),
+        ]
+    ),
+)
+"""Anchors with their pictures, made for whoever conditions a model on them; a file of its own, not a part below an output root."""
+
+TABLES = {
+    table.name: table for table in (VIDEOS, SHOTS, OBSERVATIONS, TRACKS, CHARACTERS, ANCHORS, CLIPS, VERDICTS, FAILURES, UNITS, SHARD_INDEX, CHARACTER_ANCHORS)
+}
