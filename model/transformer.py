@@ -8,7 +8,7 @@ and adds nothing until it is trained. Without anchors and audio the result is th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from diffusers import WanTransformer3DModel
@@ -143,8 +143,12 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
             audio_layers: indices of the blocks after which the video listens.
 
         Raises:
-            ModelInputError: an audio layer that does not exist.
+            ModelInputError: an audio layer or a kind of anchor timestep that does not exist, patches of several frames, or anchor positions that overlap.
         """
+        if patch_size[0] != 1:
+            raise ModelInputError(f"patches of {patch_size[0]} latent frames leave a frame no time of its own; patch_size must begin with 1")
+        if anchor_timestep not in get_args(AnchorTimestep):
+            raise ModelInputError(f"anchor_timestep is one of {', '.join(get_args(AnchorTimestep))}, not {anchor_timestep!r}")
         stock = {name: value for name, value in locals().items() if name in STOCK_ARGUMENTS}
         super().__init__(**{**stock, "num_layers": 0})
         self.register_to_config(num_layers=num_layers, anchor_positions=asdict(AnchorPositions(**(anchor_positions or {}))))  # type: ignore[arg-type]
@@ -221,16 +225,20 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
         Raises:
             ModelInputError: something does not fit the network or the video.
         """
-        self._check(hidden_states, timestep, encoder_hidden_states, encoder_hidden_states_image, audio)
+        self._check(hidden_states, timestep, encoder_hidden_states, encoder_hidden_states_image)
         batch, _, frames, height, width = hidden_states.shape
+        self._check_audio(audio, audio_mask, batch, frames)
         tokens = self._patchified(hidden_states)
         video = Segment(tokens.shape[1], 1 if timestep.ndim == 1 else frames)
         rotary = self._rotary(torch.arange(frames, dtype=torch.float64, device=tokens.device).expand(batch, -1), height, width)
         segments, rows, mask = [video], [timestep.reshape(batch, -1)], None
 
-        if anchors is not None and anchors.shape[2]:
-            if anchor_cache is not None:
+        if anchor_cache is not None:
+            if anchors is not None:
                 raise ModelInputError("give anchors or their cache, not both")
+            self._check_cache(anchor_cache, batch, frames)
+            mask = anchor_cache.mask
+        elif anchors is not None and (anchors.ndim != 5 or anchors.shape[2]):
             positions, mask = self._check_anchors(anchors, anchor_positions, anchor_mask, batch, frames)
             anchor_tokens = self._patchified(anchors)
             segments.append(Segment(anchor_tokens.shape[1], 1))
@@ -238,8 +246,6 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
             rotary = _joined(rotary, self._rotary(positions, *anchors.shape[3:]))
             tokens = torch.cat([tokens, anchor_tokens], dim=1)
             mask = None if mask is None else mask.repeat_interleave(anchor_tokens.shape[1] // anchors.shape[2], dim=1)
-        elif anchor_cache is not None:
-            mask = anchor_cache.mask
 
         temb, modulation, context = self._conditions(rows, encoder_hidden_states, encoder_hidden_states_image)
         key_mask = None if mask is None else torch.cat([mask.new_ones(batch, video.tokens), mask], dim=1)[:, None, None]
@@ -271,10 +277,11 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
         """
         if self.config.anchor_timestep != "zero":
             raise ModelInputError(f"anchors at timestep {self.config.anchor_timestep!r} change in every step and cannot be cached; only 'zero' can")
-        batch, count = anchors.shape[0], anchors.shape[2]
-        if not count:
+        if anchors.ndim == 5 and not anchors.shape[2]:
             raise ModelInputError("there are no anchors to cache; run without a cache")
-        positions, mask = self._check_anchors(anchors, anchor_positions, anchor_mask, batch, 0)
+        positions, mask = self._check_anchors(anchors, anchor_positions, anchor_mask, anchors.shape[0], 0)
+        batch, count = positions.shape
+        self._check_conditions(encoder_hidden_states, encoder_hidden_states_image, batch)
         tokens = self._patchified(anchors)
         rotary = self._rotary(positions, *anchors.shape[3:])
         _, modulation, context = self._conditions([anchors.new_zeros(batch, 1)], encoder_hidden_states, encoder_hidden_states_image)
@@ -320,7 +327,7 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
             return self._gradient_checkpointing_func(module, *args)
         return module(*args)
 
-    def _check(self, video: Tensor, timestep: Tensor, text: Tensor, picture: Tensor | None, audio: Tensor | None) -> None:
+    def _check(self, video: Tensor, timestep: Tensor, text: Tensor, picture: Tensor | None) -> None:
         config = self.config
         if video.ndim != 5 or video.shape[1] != config.in_channels:
             raise ModelInputError(f"the video's latents must be (B, {config.in_channels}, F, H, W) for this network, not {tuple(video.shape)}")
@@ -328,16 +335,21 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
         self._check_size("the video", video)
         if tuple(timestep.shape) not in {(batch,), (batch, frames)}:
             raise ModelInputError(f"timestep must have a number per sample ({batch},) or per latent frame ({batch}, {frames}), not {tuple(timestep.shape)}")
+        self._check_conditions(text, picture, batch)
+
+    def _check_conditions(self, text: Tensor, picture: Tensor | None, batch: int) -> None:
+        config = self.config
         if text.ndim != 3 or text.shape[0] != batch or text.shape[2] != config.text_dim:
             raise ModelInputError(f"text must be ({batch}, T, {config.text_dim}) for this network, not {tuple(text.shape)}")
         if (picture is None) != (config.image_dim is None):
             wanted = "needs the embedding of a picture (image to video)" if picture is None else "takes no embedding of a picture"
             raise ModelInputError(f"this network {wanted}")
+        if picture is not None and (picture.ndim != 3 or picture.shape[2] != config.image_dim):
+            raise ModelInputError(f"the embedding of a picture must be ({batch}, P, {config.image_dim}) for this network, not {tuple(picture.shape)}")
         if config.added_kv_proj_dim is not None and text.shape[1] != CLIP_TEXT_TOKENS:
             raise ModelInputError(f"a network that looks at pictures takes {CLIP_TEXT_TOKENS} text tokens, padded with zeros, not {text.shape[1]}")
-        self._check_audio(audio, batch, frames)
 
-    def _check_audio(self, audio: Tensor | None, batch: int, frames: int) -> None:
+    def _check_audio(self, audio: Tensor | None, mask: Tensor | None, batch: int, frames: int) -> None:
         if audio is None:
             return
         if self.config.audio_dim is None:
@@ -345,6 +357,8 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
         wanted = (batch, frames, self.config.audio_window, self.config.audio_dim)
         if tuple(audio.shape) != wanted:
             raise ModelInputError(f"audio must be (samples, latent frames, window, audio_dim) = {wanted}, not {tuple(audio.shape)}")
+        if mask is not None and (tuple(mask.shape) != (batch,) or mask.dtype != torch.bool):
+            raise ModelInputError(f"audio_mask must be ({batch},) of bool, not {tuple(mask.shape)} of {mask.dtype}")
 
     def _check_size(self, name: str, latents: Tensor) -> None:
         for length, step, axis in zip(latents.shape[2:], self.config.patch_size, ("frames", "height", "width"), strict=True):
@@ -360,10 +374,20 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
             raise ModelInputError(f"anchor_positions must be {wanted}, one per anchor, not {None if positions is None else tuple(positions.shape)}")
         if mask is not None and (tuple(mask.shape) != wanted or mask.dtype != torch.bool):
             raise ModelInputError(f"anchor_mask must be {wanted} of bool, not {tuple(mask.shape)} of {mask.dtype}")
-        if frames > (longest := self.config.anchor_positions["longest_chunk"]):
-            raise ModelInputError(f"a chunk of {frames} latent frames reaches into the positions of anchors, which begin after {longest}; make chunks shorter")
+        self._check_chunk(frames)
         return positions, mask
 
+    def _check_cache(self, cache: AnchorCache, batch: int, frames: int) -> None:
+        if len(cache.blocks) != len(self.blocks) or cache.blocks[0][0].shape[0] != batch:
+            found = f"{len(cache.blocks)} blocks and {cache.blocks[0][0].shape[0] if cache.blocks else 0} samples"
+            raise ModelInputError(
+                f"the anchors' cache is of {found}, the network has {len(self.blocks)} and the video {batch}; cache these anchors with this network"
+            )
+        self._check_chunk(frames)
+
+    def _check_chunk(self, frames: int) -> None:
+        if frames > (longest := self.config.anchor_positions["longest_chunk"]):
+            raise ModelInputError(f"a chunk of {frames} latent frames reaches into the positions of anchors, which begin after {longest}; make chunks shorter")
 
 
 def _joined(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
