@@ -1,4 +1,4 @@
-"""The command line: ``python -m jobs run | observe | select | refine | pack | report | assets``.
+"""The command line: ``python -m jobs run | observe | select | refine | pack | report | assets | anchors``.
 
 Exit codes: 0 all well (single inputs may have failed: they are in the failures table), 1 nothing could be done, or a check failed,
 2 wrong usage, 130 stopped by a signal.
@@ -16,15 +16,16 @@ from types import FrameType
 import tyro
 from rich.console import Console
 
+from jobs.anchors import export_anchors
 from jobs.assets import fetch_assets, list_assets
 from jobs.engine import SetupError
-from jobs.options import COMMANDS, Assets, Command
+from jobs.options import COMMANDS, Anchors, Assets, Command
 from jobs.run import execute
 from jobs.yaml_options import OptionsError, with_yaml
 from pipeline.failures import InputError
 
 MINIMUM_WIDTH = 150
-"""Characters; a log or a narrow window would fold the table of assets into ribbons."""
+"""Characters; a log or a narrow window would fold the tables of assets and of characters into ribbons."""
 
 PROGRAM = "python -m jobs"
 
@@ -40,6 +41,9 @@ def main(arguments: Sequence[str]) -> int:
         command = parse(arguments)
         if isinstance(command, Assets):
             return _assets(command)
+        if isinstance(command, Anchors):
+            export_anchors(command, _wide_console())
+            return 0
         return execute(command, arguments)
     except OptionsError as error:
         console.print(f"{error}", style="red", markup=False)
@@ -66,11 +70,15 @@ def parse(arguments: Sequence[str]) -> Command:
 
 
 def _assets(command: Assets) -> int:
-    console = Console(width=max(Console().width, MINIMUM_WIDTH))
+    console = _wide_console()
     if command.action == "list":
         list_assets(console)
         return 0
     return NOTHING_DONE if fetch_assets(command.names, console) else 0
+
+
+def _wide_console() -> Console:
+    return Console(width=max(Console().width, MINIMUM_WIDTH))
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -120,5 +120,21 @@ class Assets:
     """which to fetch; all when none is named"""
 
 
-Command = Run | Observe | Select | Refine | Pack | Report | Assets
-COMMANDS: dict[str, type[Command]] = {command.__name__.lower(): command for command in (Run, Observe, Select, Refine, Pack, Report, Assets)}
+@dataclass(frozen=True)
+class Anchors:
+    """Write one character's anchors with their pictures, for `python -m model generate`; or list the characters that have some."""
+
+    out: Out
+    """output root, a folder or URL"""
+    to: Annotated[str | None, tyro.conf.arg(metavar="FILE.parquet|FOLDER")] = None
+    """where to write: a parquet file, or a new folder of pictures; without it, the characters are listed"""
+    character: str | None = None
+    """character_id of the one that is meant; needed when there are several"""
+    include_pending: bool = False
+    """also those that no judge has seen yet"""
+    config: Config = None
+    """options from a YAML file; those on the command line win"""
+
+
+Command = Run | Observe | Select | Refine | Pack | Report | Assets | Anchors
+COMMANDS: dict[str, type[Command]] = {command.__name__.lower(): command for command in (Run, Observe, Select, Refine, Pack, Report, Assets, Anchors)}

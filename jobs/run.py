@@ -10,7 +10,7 @@ from jobs.engine import SetupError
 from jobs.inputs import Inputs, find_inputs
 from jobs.lease import leased
 from jobs.observe import observe
-from jobs.options import Assets, Command, Observe, Pack, Refine, Report, Run, Select
+from jobs.options import Anchors, Assets, Command, Observe, Pack, Refine, Report, Run, Select
 from jobs.pack import pack
 from jobs.pack_check import check
 from jobs.progress import Progress
@@ -43,7 +43,7 @@ def execute(command: Command, arguments: Sequence[str]) -> int:
         SetupError: a stage cannot start.
         InputError: the output root cannot be written.
     """
-    assert not isinstance(command, Assets)
+    assert not isinstance(command, Assets | Anchors)
     out = _output_root(command.out)
     job = Job(out, command.engine, Progress())
     if isinstance(command, Pack) and command.check:

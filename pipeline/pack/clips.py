@@ -4,7 +4,6 @@ Memory holds one picture, the anchors' JPEGs, and for each clip that spans the c
 video's length or the number of clips.
 """
 
-import io
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -12,8 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from pipeline.anchor_frames import anchor_jpegs, check_identity
 from pipeline.failures import InputError
 from pipeline.pack.audio import AudioReader, encode_flac
 from pipeline.pack.buckets import Bucket, choose_bucket
@@ -27,7 +26,7 @@ from pipeline.video.index import VideoIndex
 from pipeline.video.protocols import Decoder, Frame
 from pipeline.video.reading import read_each
 from schemas.sample import AUDIO_RATE, Sample, SampleAnchor, SampleMetadata, anchor_file
-from schemas.vocabulary import SUBCLASSES, AnchorKind, FailureKind
+from schemas.vocabulary import SUBCLASSES, AnchorKind
 
 Result = tuple[PackTask, Sample | InputError]
 
@@ -48,35 +47,15 @@ def pack_clips(uri: str, tasks: Sequence[PackTask], options: PackOptions) -> Ite
     with ExitStack() as resources:
         try:
             decoder = resources.enter_context(open_decoder(uri, options.decoder, options.threads))
-            _check_identity(decoder.index, tasks)
+            check_identity(decoder.index, (str(task.clip["video_id"]) for task in tasks))
             bucket = choose_bucket(decoder.index.width, decoder.index.height, options.area, options.upscale)
             audio = resources.enter_context(AudioReader(uri)) if options.audio else None
         except InputError as error:
             yield from ((task, error) for task in tasks)
             return
-        pictures = _anchor_pictures(decoder, tasks, bucket, options)
+        times = (int(anchor["pts_ns"]) for task in tasks for anchor in task.anchors)
+        pictures = anchor_jpegs(decoder, times, lambda frame: _picture(frame, bucket), options.jpeg_quality)
         yield from _clip_samples(decoder, audio, tasks, pictures, bucket, options)
-
-
-def _check_identity(index: VideoIndex, tasks: Sequence[PackTask]) -> None:
-    if stale := {str(task.clip["video_id"]) for task in tasks} - {index.video_id}:
-        changed = f"{index.uri} is not the video that was observed (its video_id is {index.video_id}, not {', '.join(sorted(stale))})"
-        raise InputError(FailureKind.NOT_FOUND, f"{changed}: bring that one back, or run observe again")
-
-
-def _anchor_pictures(decoder: Decoder, tasks: Sequence[PackTask], bucket: Bucket, options: PackOptions) -> dict[int, bytes | InputError]:
-    """JPEGs of all anchors' frames by presentation time, or why one cannot be had."""
-    pictures: dict[int, bytes | InputError] = {}
-    for pts_ns, frame in read_each(decoder, sorted({int(anchor["pts_ns"]) for task in tasks for anchor in task.anchors})):
-        if isinstance(frame, InputError):
-            pictures[pts_ns] = frame
-        elif frame.pts_ns != pts_ns:
-            pictures[pts_ns] = InputError(
-                FailureKind.DAMAGED, f"{decoder.index.uri} has no frame at {pts_ns} ns, where an anchor was observed: run observe again"
-            )
-        else:
-            pictures[pts_ns] = _jpeg(_picture(frame, bucket), options.jpeg_quality)
-    return pictures
 
 
 def _clip_samples(
@@ -198,9 +177,3 @@ def _anchor(number: int, anchor: Mapping[str, Any], clip: Mapping[str, Any], buc
 
 def _picture(frame: Frame, bucket: Bucket) -> NDArray[np.uint8]:
     return bucket.crop(frame.rgb(bucket.scaled_width, bucket.scaled_height))
-
-
-def _jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=quality)
-    return file.getvalue()

@@ -13,7 +13,7 @@ from model.generate.anchor_pictures import AnchorPicture, class_of_name, fit, re
 from model.positions import AnchorClass
 from schemas.table import write_table
 from schemas.tables import ANCHORS, CHARACTER_ANCHORS
-from schemas.vocabulary import AnchorKind, Expression, Viewpoint
+from schemas.vocabulary import AnchorKind, Viewpoint
 
 
 def picture(level: int, width: int = 64, height: int = 48) -> Image.Image:
@@ -206,7 +206,3 @@ def test_too_much_loss_or_enlarging_is_refused() -> None:
     assert fit([small], 64, 48)[0].rgb.shape == (48, 64, 3)  # four times
     with pytest.raises(ModelInputError, match=r"left\.png is 16x12: to fill a video of 80x60 it would be enlarged 5\.0 times; take a picture that has 20x15"):
         fit([small], 80, 60)
-
-
-def test_expressions_and_views_do_not_mix() -> None:
-    assert class_of_name("expression-surprise-3") == (AnchorClass(AnchorKind.EXPRESSION, Expression.SURPRISE), 3)
