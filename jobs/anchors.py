@@ -91,7 +91,7 @@ def _ranked(rows: Sequence[Row]) -> list[Row]:
     """Rows in the order of their classes, the best of a class first, accepted ones before pending ones; ranked anew without holes."""
     ordered = sorted(rows, key=lambda row: (_class(row), row["status"] == Status.PENDING, row["rank"], row["anchor_id"]))
     seen: Counter[tuple[int, str]] = Counter()
-    ranked = []
+    ranked: list[Row] = []
     for row in ordered:
         ranked.append({**row, "rank": seen[_class(row)]})
         seen[_class(row)] += 1
