@@ -94,7 +94,7 @@ class Denoiser:
             raise ModelInputError("anchors that stand at the video's timestep change in every step and cannot be cached; leave out --cache-anchors")
         self.transformer, self.layout, self.sampling, self.guidance = transformer, layout, sampling, guidance
         self._cache_anchors = cache_anchors
-        self._caches: dict[bool, tuple[Tensor, Anchors, AnchorCache]] = {}
+        self._caches: dict[bool, tuple[tuple[Any, ...], AnchorCache]] = {}
 
     @torch.no_grad()
     def denoise(
@@ -159,11 +159,12 @@ class Denoiser:
         )[0]
 
     def _cached(self, anchors: Anchors, conditions: Conditions, with_all: bool) -> AnchorCache:
-        """One cache for each of the two passes, made anew when the text changes."""
+        """One cache for each of the two passes, made anew when the text, the picture or the anchors are others."""
+        made_of = (conditions.text, conditions.picture, anchors)
         known = self._caches.get(with_all)
-        if known is None or known[0] is not conditions.text or known[1] is not anchors:
+        if known is None or any(one is not other for one, other in zip(known[0], made_of, strict=True)):
             dtype = self.transformer.dtype
             picture = None if conditions.picture is None else conditions.picture.to(dtype)
             cache = self.transformer.cache_anchors(anchors.latents.to(dtype), anchors.positions, conditions.text.to(dtype), picture)
-            known = self._caches[with_all] = (conditions.text, anchors, cache)
-        return known[2]
+            known = self._caches[with_all] = (made_of, cache)
+        return known[1]

@@ -72,10 +72,7 @@ def text_to_video(folder: Path, **transformer: Any) -> Path:
 
 
 def image_to_video(folder: Path) -> Path:
-    looks = CLIPVisionConfig(hidden_size=IMAGE_DIM, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14)
-    processor = CLIPImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
-    clip = drawn(lambda: CLIPVisionModel(looks))
-    WanImageToVideoPipeline(tokenizer(), umt5(), vae(), scheduler(), processor, clip, stock(**LOOKING)).save_pretrained(folder)
+    WanImageToVideoPipeline(tokenizer(), umt5(), vae(), scheduler(), clip_processor(), clip(), stock(**LOOKING)).save_pretrained(folder)
     return folder
 
 
@@ -93,6 +90,16 @@ def in_diffusers(folder: Path) -> Any:
 
 def umt5() -> Any:
     return drawn(lambda: UMT5EncoderModel(UMT5Config(vocab_size=100, d_model=TEXT_DIM, d_kv=8, d_ff=32, num_layers=1, num_heads=2)))
+
+
+def clip() -> Any:
+    """Five tokens of IMAGE_DIM per picture."""
+    config = CLIPVisionConfig(hidden_size=IMAGE_DIM, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14)
+    return drawn(lambda: CLIPVisionModel(config))
+
+
+def clip_processor() -> Any:
+    return CLIPImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
 
 
 def tokenizer() -> Any:
