@@ -105,27 +105,28 @@ def fit(pictures: Sequence[AnchorPicture], width: int, height: int) -> list[Anch
     Raises:
         ModelInputError: more than a quarter of a picture would be lost, or it would have to be enlarged more than four times.
     """
-    return [replace(picture, rgb=_fitted(picture, width, height)) for picture in pictures]
+    return [replace(picture, rgb=fit_picture(picture.rgb, width, height, picture.name)) for picture in pictures]
 
 
-def _fitted(picture: AnchorPicture, width: int, height: int) -> NDArray[np.uint8]:
-    old_height, old_width, _ = picture.rgb.shape
+def fit_picture(rgb: NDArray[np.uint8], width: int, height: int, name: str) -> NDArray[np.uint8]:
+    """One picture (H, W, 3), as ``fit`` does it; ``name`` is what messages call it."""
+    old_height, old_width, _ = rgb.shape
     scale = max(width / old_width, height / old_height)
     kept_width, kept_height = width / scale, height / scale
     lost = 1 - kept_width * kept_height / (old_width * old_height)
     if lost > MOST_LOST:
         raise ModelInputError(
-            f"{picture.name} is {old_width}x{old_height}: to fill a video of {width}x{height}, {lost:.0%} of it would be cropped away; "
+            f"{name} is {old_width}x{old_height}: to fill a video of {width}x{height}, {lost:.0%} of it would be cropped away; "
             f"crop it to that shape yourself, around the character, or choose a video size of its shape"
         )
     if scale > MOST_ENLARGED:
         raise ModelInputError(
-            f"{picture.name} is {old_width}x{old_height}: to fill a video of {width}x{height} it would be enlarged {scale:.1f} times; "
+            f"{name} is {old_width}x{old_height}: to fill a video of {width}x{height} it would be enlarged {scale:.1f} times; "
             f"take a picture that has {-(-width // int(MOST_ENLARGED))}x{-(-height // int(MOST_ENLARGED))} pixels at least, or make a smaller video"
         )
     left, top = (old_width - kept_width) / 2, (old_height - kept_height) / 2
     box = (left, top, left + kept_width, top + kept_height)
-    return np.asarray(Image.fromarray(picture.rgb).resize((width, height), Image.Resampling.LANCZOS, box=box), np.uint8)
+    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.LANCZOS, box=box), np.uint8)
 
 
 def class_of_name(stem: str) -> tuple[AnchorClass, int]:

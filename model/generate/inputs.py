@@ -45,8 +45,8 @@ def choose_size(size: Size, multiple: int, area: int, like: tuple[int, int] | No
     if size.width is None and size.height is None:
         scale = min(1.0 if like else math.inf, math.sqrt(area / (width * height)))
         return tuple(max(multiple, math.floor(side * scale / multiple + 1e-6) * multiple) for side in (width, height))  # type: ignore[return-value]
-    chosen_width = size.width or round(size.height * width / height / multiple) * multiple  # type: ignore[operator]
-    chosen_height = size.height or round(chosen_width * height / width / multiple) * multiple
+    chosen_width = round(size.height * width / height / multiple) * multiple if size.width is None else size.width  # type: ignore[operator]
+    chosen_height = round(chosen_width * height / width / multiple) * multiple if size.height is None else size.height
     for name, side in (("width", chosen_width), ("height", chosen_height)):
         if side < multiple or side % multiple:
             below = max(multiple, side // multiple * multiple)
@@ -65,7 +65,7 @@ def read_image(path: Path) -> np.ndarray:
             return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
     except FileNotFoundError as error:
         raise ModelInputError(f"--image {path}: there is no such file") from error
-    except (OSError, UnidentifiedImageError) as error:
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise ModelInputError(f"--image {path} is not a picture that can be read ({error}); give a JPEG or PNG") from error
 
 
@@ -84,7 +84,7 @@ def encode_anchors(pictures: Sequence[AnchorPicture], checkpoint: Checkpoint, wi
     if not pictures:
         return None
     positions: AnchorPositions = checkpoint.transformer.anchor_positions
-    classes = [picture.anchor_class for picture in pictures]
+    classes = [picture.anchor for picture in pictures]
     try:
         places = positions.of(classes)
     except ValueError as error:

@@ -9,6 +9,7 @@ import tyro
 from model.generate.recording import RecordingOptions
 
 Droppable = Literal["text", "audio", "anchors"]
+Kind = Literal["global", "viewpoint", "expression"]
 Continuation = Literal["latents", "frames"]
 
 Folder = Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
@@ -69,6 +70,8 @@ class Generate:
     """which, where the file has several"""
     anchors_per_class: int = 1
     """anchors of one kind and class, at most, best first"""
+    anchor_kinds: tuple[Kind, ...] = ("global", "viewpoint", "expression")
+    """only these"""
     image: File | None = None
     """the first frame; image-to-video networks need one"""
     audio: File | None = None
@@ -120,7 +123,7 @@ class Export:
 class Attention:
     """Draw how much the video attended to each anchor over time."""
 
-    record: File
+    record: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RECORD")]
     """OUT.state/attention.jsonl of a video made with --record-attention, or OUT.state"""
     out: File | None = None
     """picture to be made, PNG; beside the record when left out"""

@@ -33,6 +33,7 @@ from model.generate.state import Carry, RunState
 from model.positions import AnchorPositions
 from model.presets import Preset, preset
 from model.sampler import SamplerOptions
+from schemas.vocabulary import AnchorKind
 
 STEPS_PER_RECORD = 4
 """Of so many steps one is looked at when attention is recorded: it costs as much as attending."""
@@ -112,7 +113,8 @@ def prepare(options: Generate, console: Console, stack: ExitStack) -> Setting:
     device, dtype = choose_device(options.device), options.dtype
     network = torch.bfloat16 if dtype == "bfloat16" or (dtype == "auto" and device != "cpu") else torch.float32
     waveform = None if options.audio is None else stack.enter_context(Waveform.open(options.audio))
-    pictures = [] if options.anchors is None else read_anchors(options.anchors, per_class=options.anchors_per_class, character=options.character)
+    kinds = [AnchorKind.from_word(kind) for kind in options.anchor_kinds]
+    pictures = [] if options.anchors is None else read_anchors(options.anchors, options.anchors_per_class, kinds, options.character)
     image = None if options.image is None else read_image(options.image)
 
     checkpoint = Checkpoint.load(options.checkpoint, network, options.preset).to(device)

@@ -127,7 +127,7 @@ WRONG: dict[str, tuple[Callable[[Path], list[object]], str, str]] = {
     "a class not in the vocabulary": (
         lambda folder: [*SECONDS, "--anchors", picture(folder / "a" / "viewpoint-above.png", 64, 32)],
         "above",
-        "front, left, right, back",
+        "viewpoint-back",
     ),
     "no anchors": (lambda folder: [*SECONDS, "--anchors", folder], "no anchor", "global"),
     "no audio stream": (lambda folder: ["--audio", silent_film(folder / "film.mp4")], "film.mp4", "no audio stream"),
