@@ -82,9 +82,7 @@ class Checkpoint:
             ModelInputError: something is missing or does not belong together; the message says what.
         """
         if not (folder / INDEX).is_file():
-            raise ModelInputError(
-                f"{folder} is no checkpoint: it has no {INDEX}; give a diffusers pipeline's folder, or one of `python -m model init`"
-            )
+            raise ModelInputError(f"{folder} is no checkpoint: it has no {INDEX}; give a diffusers pipeline's folder, or one of `python -m model init`")
         if (folder / "transformer_2").exists():
             raise ModelInputError(f"{folder} holds two networks, one for each half of the noise levels (Wan 2.2 A14B); only checkpoints of one can be read")
         config = read_config(folder / "transformer")
