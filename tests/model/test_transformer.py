@@ -35,9 +35,9 @@ CLASSES = [AnchorClass(AnchorKind.GLOBAL), AnchorClass(AnchorKind.VIEWPOINT, Vie
 CLOSE = 1e-5
 """Float32: the same sums in another order."""
 
-ROUGH = 2**-5
-"""Bfloat16, relative: a value keeps 8 bits, so each rounding is off by up to 2^-9, and a few dozen of them stand one after the other in two
-blocks: if independent, their root mean square is about 6 x 2^-9 = 2^-6.4; twice that for the difference of two runs."""
+ROUGH = 2**-6
+"""Bfloat16, relative: a value keeps 8 bits, so a rounding is off by at most 2^-9, its root mean square is 2^-9.8. Some 36 of them stand one after
+the other in two blocks; if independent, they come to 6 times that, and the difference of two runs to 2^0.5 times as much again: 2^-6.7."""
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
@@ -271,7 +271,7 @@ def test_order_does_not_matter_but_positions_do(anchor_model: Any, dtype: torch.
     permuted = {"anchors": extra["anchors"][:, :, order], "anchor_positions": extra["anchor_positions"][:, order]}
     assert_same(run_model(anchor_model, **given, **permuted), before, dtype)
     swapped = run_model(anchor_model, **given, **(extra | {"anchors": permuted["anchors"]}))
-    assert relative_gap(swapped, before) > (0.01 if dtype == torch.float32 else ROUGH)
+    assert relative_gap(swapped, before) > 0.1
     assert relative_gap(run_model(anchor_model, **given), before) > 0.05
 
 
@@ -307,13 +307,13 @@ def test_fractional_and_negative_positions_are_places_of_their_own(plain: Any) -
     for place in (-40.0, -0.5, 31.5, 32.0, 32.25, 54.0):
         outputs.append(run_model(plain, **given, anchors=extra["anchors"], anchor_positions=torch.full((BATCH, 1), place, dtype=torch.float64)))
         assert bool(outputs[-1].isfinite().all())
-    assert min(relative_gap(one, other) for one in outputs for other in outputs if one is not other) > 1e-4
+    assert min(relative_gap(one, other) for one in outputs for other in outputs if one is not other) > 0.01
 
 
 def test_the_time_of_anchors_is_a_choice() -> None:
     zero, video = (sharpened(small("wan2_1_t2v_1_3b", anchor_timestep=choice)) for choice in ("zero", "video"))
     given, extra = inputs(zero), anchored(zero)
-    assert relative_gap(run_model(zero, **given, **extra), run_model(video, **given, **extra)) > 1e-3
+    assert relative_gap(run_model(zero, **given, **extra), run_model(video, **given, **extra)) > 0.01
     given["timestep"] = torch.zeros(BATCH)
     assert torch.equal(run_model(zero, **given, **extra), run_model(video, **given, **extra))
 
