@@ -78,7 +78,22 @@ def generate_command(folder: Path, out: Path, seconds: float) -> list[str]:
     inputs = ["--checkpoint", "checkpoint", "--anchors", "anchors", "--audio", "sound.wav"]
     paths = [str(folder / word) if not word.startswith("--") else word for word in inputs]
     size = ["--size.seconds", f"{seconds:g}", "--size.width", f"{SIDE}", "--size.height", f"{SIDE}"]
-    return [sys.executable, "-m", "model", "generate", *paths, "--prompt", "a drawn face", *size, "--sampling.steps", f"{STEPS}", "--out", str(out)]
+    return [
+        sys.executable,
+        "-m",
+        "model",
+        "generate",
+        *paths,
+        "--prompt",
+        "a drawn face",
+        *size,
+        "--sampling.steps",
+        f"{STEPS}",
+        "--threads",
+        "1",
+        "--out",
+        str(out),
+    ]
 
 
 def chunk_log(out: Path) -> list[dict[str, Any]]:

@@ -91,7 +91,7 @@ def encode_anchors(pictures: Sequence[AnchorPicture], checkpoint: Checkpoint, wi
         raise ModelInputError(f"--anchors: {error}") from error
     frames = to_frames([picture.rgb for picture in fit(pictures, width, height)]).to(device)
     latents = torch.cat([checkpoint.codec.encode(frame[None, :, None]) for frame in frames], dim=2)
-    names = tuple(f"{anchor} {classes[:number].count(anchor)}" if classes.count(anchor) > 1 else str(anchor) for number, anchor in enumerate(classes))
+    names = tuple(str(anchor) for anchor in classes)
     return Anchors(checkpoint.layout.anchors(latents), torch.tensor([places], dtype=torch.float64, device=device), names)
 
 

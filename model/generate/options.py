@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 
 import tyro
 
-from model.generate.recording import RecordingOptions
-
 Droppable = Literal["text", "audio", "anchors"]
 Kind = Literal["global", "viewpoint", "expression"]
 Continuation = Literal["latents", "frames"]
@@ -52,6 +50,20 @@ class Sampling:
     """with everything else the same, gives the same video"""
 
 
+@dataclass(frozen=True, slots=True)
+class RecordingOptions:
+    """How pictures and sound are coded."""
+
+    crf: int = 16
+    """constant rate factor of H.264: 0 is lossless, 51 the worst, 16 hard to tell from the source"""
+    preset: str = "medium"
+    """x264's trade of time for size"""
+    keyframe_interval: int = 16
+    """frames from one keyframe to the next; every chunk begins with one"""
+    audio_bits: int = 96_000
+    """bits per second of the sound, AAC"""
+
+
 @dataclass(frozen=True)
 class Generate:
     """Make a video of one character, as long as you like, chunk by chunk. Stopped, the same command goes on from the last finished chunk."""
@@ -91,6 +103,8 @@ class Generate:
     """cpu, cuda, cuda:1 …; auto takes a GPU when there is one"""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """of the network; auto is bfloat16 on a GPU, float32 on a CPU"""
+    threads: int | None = None
+    """of the CPU; PyTorch's own choice when left out. Another number gives other last bits, so a run goes on with the number it was begun with"""
     restart: bool = False
     """forget what an earlier run of the same video has done"""
 

@@ -7,7 +7,6 @@ range, and tagged so. No macroblock tree: with it, libx264 165 gave other bytes 
 """
 
 import os
-from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from model.audio.protocols import SAMPLE_RATE
 from model.errors import ModelInputError
+from model.generate.options import RecordingOptions
 
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.BITEXACT
 _BT709 = 1
@@ -37,20 +37,6 @@ class Sound(Protocol):
 
     def read(self, start: int, count: int) -> Tensor:
         """(count,) float samples from a sample on; zeros before its beginning and behind its end."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingOptions:
-    """How pictures and sound are coded."""
-
-    crf: int = 16
-    """constant rate factor of H.264: 0 is lossless, 51 the worst, 16 hard to tell from the source"""
-    preset: str = "medium"
-    """x264's trade of time for size"""
-    keyframe_interval: int = 16
-    """frames from one keyframe to the next; every chunk begins with one"""
-    audio_bits: int = 96_000
-    """bits per second of the sound, AAC"""
 
 
 class Recording:

@@ -38,7 +38,7 @@ from schemas.vocabulary import AnchorKind
 STEPS_PER_RECORD = 4
 """Of so many steps one is looked at when attention is recorded: it costs as much as attending."""
 
-_OF_NO_INFLUENCE = ("out", "preset", "restart", "record_attention")
+_OF_NO_INFLUENCE = ("out", "preset", "threads", "restart", "record_attention")
 """Options that a frame does not depend on. Files are told by their content, not by their names."""
 
 
@@ -110,6 +110,8 @@ def prepare(options: Generate, console: Console, stack: ExitStack) -> Setting:
         ModelInputError: something does not fit.
     """
     prompts = read_prompts(options.prompt)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
     device, dtype = choose_device(options.device), options.dtype
     network = torch.bfloat16 if dtype == "bfloat16" or (dtype == "auto" and device != "cpu") else torch.float32
     waveform = None if options.audio is None else stack.enter_context(Waveform.open(options.audio))
@@ -167,7 +169,8 @@ def _defaults(checkpoint: Checkpoint) -> Preset:
 
 def _sampling(options: Generate, checkpoint: Checkpoint, known: Preset) -> SamplerOptions:
     chosen, own = options.sampling, checkpoint.sampling
-    return SamplerOptions(chosen.sampler or own.name, chosen.steps or known.steps, own.shift if chosen.shift is None else chosen.shift)
+    steps = known.steps if chosen.steps is None else chosen.steps
+    return SamplerOptions(chosen.sampler or own.name, steps, own.shift if chosen.shift is None else chosen.shift)
 
 
 def _plan(options: Generate, checkpoint: Checkpoint, known: Preset, waveform: Waveform | None, console: Console) -> ChunkPlan:
@@ -175,14 +178,14 @@ def _plan(options: Generate, checkpoint: Checkpoint, known: Preset, waveform: Wa
     seconds = size.seconds if size.seconds is not None else None if waveform is None else waveform.seconds
     if seconds is None:
         raise ModelInputError("how long is the video to be? give --size.seconds, or --audio")
-    rate = exact_rate(size.frame_rate or known.frame_rate)
+    rate = exact_rate(known.frame_rate if size.frame_rate is None else size.frame_rate)
     total, note = frames_in(seconds, rate)
     if note is not None and size.seconds is not None:
         console.print(note, markup=False)
     if waveform is not None and waveform.seconds < float(total / rate) - 1:
         console.print(f"{options.audio} ends after {waveform.seconds:.1f} s; after that, silence", style="yellow", markup=False)
     positions: AnchorPositions = checkpoint.transformer.anchor_positions
-    latents = size.chunk_latents or known.chunk_latents
+    latents = known.chunk_latents if size.chunk_latents is None else size.chunk_latents
     return ChunkPlan(total, rate, latents, size.prefix_latents, checkpoint.codec.temporal_factor, positions.longest_chunk)
 
 
@@ -199,6 +202,7 @@ def _settings(options: Generate, setting: Setting) -> dict[str, Any]:
         "sampling": asdict(setting.sampling),
         "guidance": setting.guidance.scale,
         "device": setting.device,
+        "threads": torch.get_num_threads() if setting.device == "cpu" else None,
         "dtype": str(setting.checkpoint.transformer.dtype),
         "torch": torch.__version__,
     }

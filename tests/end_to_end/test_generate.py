@@ -16,15 +16,12 @@ import av
 import numpy as np
 import pytest
 import soundfile
-import torch
 from PIL import Image
 
 from model.__main__ import main
 from tests.end_to_end.outputs import ROOT
 
-torch.set_num_threads(1)  # more only get into each other's way on networks as small as these
-
-SMALL = ["--size.width", "32", "--size.height", "16", "--size.chunk-latents", "4", "--sampling.steps", "1"]
+SMALL = ["--threads", "1", "--size.width", "32", "--size.height", "16", "--size.chunk-latents", "4", "--sampling.steps", "1"]
 
 
 @dataclass(frozen=True)
