@@ -27,11 +27,11 @@ def test_every_option_is_explained(name: str, capsys: pytest.CaptureFixture[str]
     from tyro._docstrings import get_field_docstring
 
     help_of(name, capsys)
-    kinds = [COMMANDS[name], *(type(field.default_factory()) for field in fields(COMMANDS[name]) if callable(field.default_factory))]  # type: ignore[arg-type]
+    kinds = [COMMANDS[name], *(type(field.default_factory()) for field in fields(COMMANDS[name]) if callable(field.default_factory))]
     for kind in filter(is_dataclass, kinds):
         for field in fields(kind):
             if not (callable(field.default_factory) and is_dataclass(field.default_factory)):
-                assert get_field_docstring(kind, field.name, ()), f"{kind.__name__}.{field.name}"  # type: ignore[arg-type]
+                assert get_field_docstring(kind, field.name, ()), f"{kind.__name__}.{field.name}"
 
 
 def test_units_and_defaults_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,7 +41,8 @@ def test_units_and_defaults_are_in_the_help(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_paths_prompts_and_groups() -> None:
-    chosen = parsed("generate", "--checkpoint", "c", "--out", "o.mp4", "--prompt", "p", "--sampling.guidance-drops", "text", "audio", "--anchor-kinds", "global")
+    more = ["--sampling.guidance-drops", "text", "audio", "--anchor-kinds", "global"]
+    chosen = parsed("generate", "--checkpoint", "c", "--out", "o.mp4", "--prompt", "p", *more)
     assert isinstance(chosen, Generate)
     assert chosen.sampling.guidance_drops == ("text", "audio")
     assert chosen.anchor_kinds == ("global",)
