@@ -52,7 +52,9 @@ class ClipEncoder:
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = int(ColorRange.MPEG)
         interval = options.keyframe_interval
-        context.options = {"crf": str(options.crf), "preset": options.preset, "x264-params": f"threads=1:scenecut=0:keyint={interval}:min-keyint={interval}"}
+        # macroblock trees: about one encoding in some hundred comes out with other bytes, also on one thread
+        x264 = f"threads=1:scenecut=0:mbtree=0:rc-lookahead=0:keyint={interval}:min-keyint={interval}"
+        context.options = {"crf": str(options.crf), "preset": options.preset, "x264-params": x264}
         self._reformatter = VideoReformatter()
 
     def add(self, rgb: NDArray[np.uint8]) -> None:
