@@ -14,7 +14,7 @@ import tyro
 from rich.console import Console
 
 from model.errors import ModelInputError
-from model.generate.options import COMMANDS, Attention, Command, Export, Generate, Init
+from model.generate.options import COMMANDS, Attention, Command, Generate, Init
 
 PROGRAM = "python -m model"
 FAILED, STOPPED = 1, 130
@@ -41,6 +41,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def run(command: Command, console: Console) -> None:
     """Do what was asked. Heavy imports wait until something is to be done, so that --help is quick."""
+    if isinstance(command, Attention):
+        draw(command, console)
+        return
+    quieten()
     if isinstance(command, Generate):
         from model.generate.run import generate
 
@@ -50,13 +54,22 @@ def run(command: Command, console: Console) -> None:
 
         create(command.preset, command.stock, command.seed).save(command.out)
         console.print(f"{command.out}: {command.preset}", markup=False)
-    elif isinstance(command, Export):
+    else:
         from model.checkpoint import load_transformer, stock_transformer
 
         stock_transformer(load_transformer(command.checkpoint / "transformer")).save_pretrained(command.out)
         console.print(f"{command.out}: a WanTransformer3DModel for stock diffusers", markup=False)
-    else:
-        draw(command, console)
+
+
+def quieten() -> None:
+    """What diffusers and transformers say while they load (progress bars, advice to install more) is not meant for those who make videos."""
+    import diffusers
+    import transformers
+
+    diffusers.utils.logging.set_verbosity_error()
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
 
 
 def draw(command: Attention, console: Console) -> None:

@@ -122,7 +122,7 @@ class Denoiser:
             if on_step is not None:
                 on_step(step)
             # beside, given frames are as noisy as the others, which is how the weights know them
-            start = noisy(fixed, noise[:, :, :given], sampler.sigmas[step].expand(1)) if self.layout.beside else fixed
+            start = noisy(fixed, noise[:, :, :given], sampler.sigmas[step].expand(1).to(noise.device)) if self.layout.beside else fixed
             whole = torch.cat([start, latents], dim=2).to(dtype)
             velocity = self._guided(whole, timestep.to(noise.device).expand(1), conditions, observer)
             latents = sampler.step(velocity[:, :, given:].float(), step, latents)

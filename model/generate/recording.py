@@ -170,6 +170,7 @@ class Recording:
         encoder.thread_count, encoder.max_b_frames, encoder.gop_size = 1, 0, interval
         encoder.colorspace = encoder.color_primaries = encoder.color_trc = _BT709
         encoder.color_range = int(ColorRange.MPEG)
+        # macroblock trees: about one encoding in some hundred comes out with other bytes, also on one thread
         x264 = f"threads=1:scenecut=0:keyint={interval}:min-keyint={interval}:open-gop=0:mbtree=0:rc-lookahead=0"
         encoder.options = {"crf": str(self._options.crf), "preset": self._options.preset, "x264-params": x264}
         return encoder
