@@ -87,7 +87,7 @@ def report(trained: Trained, chunks: int, videos: int, console: Console, json_fi
                 pictures[cases[-1].name] = frames[0]
     _print(console, known, cases, drawn)
     if json_file is not None:
-        rows = [{**asdict(case), "ratio": case.seams.ratio} for case in cases]
+        rows = [{**asdict(case), "ratio": case.seams.ratio, "like_for_like": case.seams.like_for_like} for case in cases]
         found = {"target": TARGET, "drawn": drawn, "learned": asdict(known), "training": asdict(options), "losses": trained.losses, "cases": rows}
         json_file.write_text(json.dumps(found, indent=1) + "\n")
     if plot is not None:
@@ -122,13 +122,13 @@ def _print(console: Console, known: Learned, cases: Sequence[Case], drawn: float
     table = Table(title=f"mean differences from frame to frame; in drawn videos {drawn:.4f}")
     for column in ("denoiser", "codec", "continued from", "chunks"):
         table.add_column(column)
-    for column in ("boundary", "overlap", "inside", "of these between latents", f"ratio, at most {TARGET}"):
+    for column in ("boundary", "overlap", "inside", "of these between latents", f"ratio, at most {TARGET}", "boundary over between latents"):
         table.add_column(column, justify="right")
     for case in cases:
         seams = case.seams
         figures = [f"{value:.4f}" for value in (seams.boundary, seams.overlap, seams.inside, seams.between_latents)]
         verdict = f"{seams.ratio:.2f}" if seams.is_met else f"[bold red]{seams.ratio:.2f}[/]"
-        table.add_row(case.denoiser, case.codec, case.continuation, "blended" if case.blended else "cut", *figures, verdict)
+        table.add_row(case.denoiser, case.codec, case.continuation, "blended" if case.blended else "cut", *figures, verdict, f"{seams.like_for_like:.2f}")
     console.print(table)
     console.print(f"{cases[0].seams.boundaries} boundaries in each row")
 

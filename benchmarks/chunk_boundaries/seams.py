@@ -36,6 +36,11 @@ class Seams:
         return max(self.boundary, self.overlap) / self.inside
 
     @property
+    def like_for_like(self) -> float:
+        """Boundary over what lies between two latents inside chunks: less than 1 where every latent begins with a little jump of its own."""
+        return self.boundary / self.between_latents
+
+    @property
     def is_met(self) -> bool:
         return self.ratio <= TARGET
 

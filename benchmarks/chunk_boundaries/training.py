@@ -34,7 +34,7 @@ GIVEN = torch.tensor([0, 1, 2, 2, 2])
 class TrainingOptions:
     """What is trained, and for how long."""
 
-    steps: int = 1000
+    steps: int = 2400
     batch: int = 16
     side: int = 8
     latents: int = 7
@@ -44,7 +44,7 @@ class TrainingOptions:
     warmup: int = 50
     average: float = 0.99
     """how slowly the averaged weights follow, which are the result"""
-    sigmas: SigmaDistribution = field(default_factory=lambda: SigmaDistribution(shift=2.0))
+    sigmas: SigmaDistribution = field(default_factory=lambda: SigmaDistribution(shift=3.0))
     seed: int = 0
 
 

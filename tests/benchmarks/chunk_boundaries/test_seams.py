@@ -27,6 +27,7 @@ def test_each_difference_goes_where_it_belongs() -> None:
     seams = measure([ramp(steps), ramp(-steps)], PLAN)
     assert (seams.boundary, seams.overlap, seams.inside, seams.between_latents) == pytest.approx((0.03, 0.02, 0.01, 0.01), abs=1e-7)
     assert seams.ratio == pytest.approx(3, abs=1e-4)
+    assert seams.like_for_like == pytest.approx(3, abs=1e-4)
     assert not seams.is_met
     assert seams.boundaries == 4
 
