@@ -91,7 +91,8 @@ def report(trained: Trained, chunks: int, videos: int, console: Console, json_fi
         found = {"target": TARGET, "drawn": drawn, "learned": asdict(known), "training": asdict(options), "losses": trained.losses, "cases": rows}
         json_file.write_text(json.dumps(found, indent=1) + "\n")
     if plot is not None:
-        plot.write_bytes(draw(pictures, plan, drawn))
+        first = clips(row(shown, 0), plan.total, options.side, generator)
+        plot.write_bytes(draw(pictures, plan, measure(list(first), plan).inside))
     if not known.is_enough:
         console.print("the network has not learned enough for its videos to show anything: train for more steps", style="bold red")
     return int(not known.is_enough or not all(case.seams.is_met for case in cases if case.blended))
