@@ -2,7 +2,7 @@
 
     python -m benchmarks.long_video [--minutes 10] [--folder FOLDER] [--plot FILE.png] [--json FILE]
 
-The network is the untrained preset ``tiny``, the picture 32 x 32, two steps per chunk: what is measured is everything around the network that could
+The network is the untrained preset ``tiny``, the picture 32 x 32, one step per chunk: what is measured is everything around the network that could
 grow with the length of a video. Anchors are drawn, the sound has a click at every whole second. Figures are of the process's own chunk log: memory held
 after each chunk (the resident set), seconds from chunk to chunk. The first minute counts from the tenth chunk on: libraries fill their caches before.
 """
@@ -27,7 +27,7 @@ from rich.table import Table
 
 ROOT = Path(__file__).parents[1]
 
-FRAME_RATE, SIDE, STEPS = 16, 32, 2
+FRAME_RATE, SIDE, STEPS = 16, 32, 1
 WARM_UP = 10
 """Chunks."""
 

@@ -45,7 +45,7 @@ TARGET = 0.10
 CPU: Mapping[str, Any] = {"num_attention_heads": 2, "ffn_dim": 1493, "num_layers": 2, "audio_layers": ()}
 """What the preset `cpu` changes of wan2_1_t2v_1_3b."""
 
-SIZES = {"cpu": (9, 32, 32), "tiny": (21, 16, 16), "wan2_1_t2v_1_3b": (21, 60, 104), "wan2_1_i2v_14b": (21, 60, 104), "wan2_2_ti2v_5b": (31, 44, 80)}
+SIZES = {"cpu": (9, 32, 32), "tiny": (21, 24, 24), "wan2_1_t2v_1_3b": (21, 60, 104), "wan2_1_i2v_14b": (21, 60, 104), "wan2_2_ti2v_5b": (31, 44, 80)}
 """Latent frames, height and width of a chunk: 480 x 832 x 81 for Wan 2.1, 704 x 1280 x 121 for Wan 2.2 5B."""
 
 DENSE_BF16_TFLOPS = {"H200": 989.4, "H100 PCIe": 756.0, "H100 NVL": 835.0, "H100": 989.4, "A100": 312.0, "L40S": 362.0, "RTX 4090": 165.2}

@@ -181,10 +181,13 @@ def load_transformer(folder: Path, dtype: torch.dtype = torch.float32, **changes
 
 
 def cast(model: nn.Module, dtype: torch.dtype) -> None:
-    """Convert the weights in place, but those that Wan keeps in float32 (norms, modulation, the embedding of time)."""
+    """Convert the weights in place, but those that Wan keeps in float32 (norms, modulation, the embedding of time).
+
+    All are copied: weights that lie in a mapped file lie at any address, and kernels give other last bits where a matrix is not aligned.
+    """
     kept = set(getattr(model, "_keep_in_fp32_modules", None) or ())
     for name, parameter in model.named_parameters():
-        parameter.data = parameter.data.to(torch.float32 if kept & set(name.split(".")) else dtype)
+        parameter.data = parameter.data.to(torch.float32 if kept & set(name.split(".")) else dtype, copy=True)
 
 
 def stock_transformer(model: AnchorWanTransformer3DModel) -> WanTransformer3DModel:

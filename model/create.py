@@ -13,7 +13,7 @@ from model.errors import ModelInputError
 from model.presets import preset
 from model.sampler import SamplerOptions
 
-TINY_SPATIAL_FACTOR, TINY_TEMPORAL_FACTOR = 4, 4
+TINY_SPATIAL_FACTOR, TINY_TEMPORAL_FACTOR = 2, 4
 
 
 def create_tiny(seed: int) -> Checkpoint:

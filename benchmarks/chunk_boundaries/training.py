@@ -24,6 +24,7 @@ from schemas.vocabulary import AnchorKind
 
 PROMPT = "a disc goes round"
 GLOBAL = AnchorClass(AnchorKind.GLOBAL)
+FFN_DIM = 512
 OFFSET = 2.0
 """Of a constant in every token, against the size of noise."""
 GIVEN = torch.tensor([0, 1, 2, 2, 2])
@@ -70,7 +71,13 @@ def network(options: TrainingOptions) -> AnchorWanTransformer3DModel:
     channels = codec().channels
     torch.manual_seed(options.seed)
     model = tiny().build(
-        in_channels=channels, out_channels=channels, num_attention_heads=options.heads, num_layers=options.layers, audio_dim=None, audio_layers=()
+        in_channels=channels,
+        out_channels=channels,
+        num_attention_heads=options.heads,
+        ffn_dim=FFN_DIM,
+        num_layers=options.layers,
+        audio_dim=None,
+        audio_layers=(),
     )
     taken, put, offset = model.patch_embedding.weight, model.proj_out.weight, model.patch_embedding.bias
     width, size = len(taken), taken[0].numel()

@@ -135,7 +135,7 @@ WRONG: dict[str, tuple[Callable[[Path], list[object]], str, str]] = {
     "a preset that there is not": (lambda _: [*SECONDS, "--preset", "wan3"], "wan3", "wan2_1_t2v_1_3b"),
     "a schedule with a gap": (lambda folder: [*SECONDS, "--prompt", schedule(folder / "p.yaml")], "entry 2", "gap"),
     "no length": (lambda _: [], "--size.seconds", "--audio"),
-    "a width that does not divide": (lambda _: [*SECONDS, "--size.width", "30"], "width 30", "24 or 32"),
+    "a width that does not divide": (lambda _: [*SECONDS, "--size.width", "30"], "width 30", "28 or 32"),
     "a chunk among the anchors": (lambda _: [*SECONDS, "--size.chunk-latents", "40"], "40 latents", "32"),
     "no picture": (lambda folder: [*SECONDS, "--image", schedule(folder / "p.yaml")], "p.yaml", "JPEG"),
     "no checkpoint": (lambda folder: [*SECONDS, "--checkpoint", folder], "model_index.json", "python -m model init"),

@@ -14,7 +14,7 @@ POSITIONS = AnchorPositions()
 
 
 def latents(count: int, seed: int = 0, size: tuple[int, int] = (4, 6)) -> torch.Tensor:
-    return torch.randn(192, count, *size, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(48, count, *size, generator=torch.Generator().manual_seed(seed))
 
 
 def test_padding_masks_and_positions() -> None:
@@ -39,7 +39,7 @@ def test_no_mask_where_nothing_is_padded_and_nothing_where_there_is_no_anchor() 
 def test_a_sample_in_a_batch_gives_what_it_gives_alone() -> None:
     network = tiny().build(num_layers=2).eval()
     samples = [SampleAnchors(latents(1), [HAPPY]), SampleAnchors(latents(3, 1), [GLOBAL, LEFT, HAPPY]), SampleAnchors(None, [])]
-    video, text = torch.randn(3, 192, 2, 4, 6), torch.randn(3, 5, 64)
+    video, text = torch.randn(3, 48, 2, 4, 6), torch.randn(3, 5, 64)
     time = torch.tensor([900.0, 500.0, 100.0])
     with torch.no_grad():
         together = network(video, time, text, return_dict=False, **pad_anchors(samples, POSITIONS)._asdict())[0]

@@ -228,9 +228,9 @@ def arguments_of(network: AnchorWanTransformer3DModel, without: str = "") -> dic
 
 
 def test_another_preset_is_told_by_its_name(ours: Path, public: Path) -> None:
-    with pytest.raises(ModelInputError, match=r"tiny is not wan2_1_t2v_1_3b but tiny: num_attention_heads 4 instead of 12; .*num_layers 4 instead of 30"):
+    with pytest.raises(ModelInputError, match=r"tiny is not wan2_1_t2v_1_3b but tiny: num_attention_heads 8 instead of 12; .*num_layers 4 instead of 30"):
         Checkpoint.load(ours, preset="wan2_1_t2v_1_3b")
-    with pytest.raises(ModelInputError, match=r"t2v is not tiny: .*in_channels 16 instead of 192"):
+    with pytest.raises(ModelInputError, match=r"t2v is not tiny: .*in_channels 16 instead of 48"):
         Checkpoint.load(public, preset="tiny")
     with pytest.raises(ModelInputError, match="there is no preset 'huge'; there are tiny"):
         Checkpoint.load(public, preset="huge")
@@ -337,5 +337,5 @@ def test_parts_that_do_not_belong_together_are_told(folder: Path, ours: Path, tm
 
 
 def load_stock(folder: Path) -> AnchorWanTransformer3DModel:
-    stock(in_channels=192, out_channels=192).save_pretrained(folder / "stock")
+    stock(in_channels=48, out_channels=48).save_pretrained(folder / "stock")
     return load_transformer(folder / "stock")

@@ -60,7 +60,7 @@ def test_nobody_elses_random_numbers_change(public: Path) -> None:
 
 def test_the_tiny_checkpoint_is_of_one_piece() -> None:
     checkpoint = create("tiny", None, 0)
-    assert (checkpoint.preset, checkpoint.layout.latent_channels, checkpoint.layout.beside) == ("tiny", 192, False)
+    assert (checkpoint.preset, checkpoint.layout.latent_channels, checkpoint.layout.beside) == ("tiny", 48, False)
     assert isinstance(checkpoint.codec, PixelUnshuffleCodec)
     assert checkpoint.text_encoder.dim == checkpoint.transformer.config.text_dim
     assert checkpoint.audio_features.dim == checkpoint.transformer.config.audio_dim

@@ -150,7 +150,7 @@ def test_an_anchor_is_encoded_as_a_first_frame(tiny: Checkpoint) -> None:
     pictures = [anchor("global", seed=1), anchor("viewpoint", "left", seed=2), anchor("expression", "happy", seed=3)]
     found = encode_anchors(pictures, tiny, 32, 16, "cpu")
     assert found is not None
-    assert found.latents.shape == (1, 192, 3, 4, 8)
+    assert found.latents.shape == (1, 48, 3, 8, 16)
     assert not found.latents.requires_grad
     for number, one in enumerate(pictures):
         film = to_frames([one.rgb, *(picture(32, 16, seed) for seed in range(10, 14))])  # whatever comes after it
