@@ -339,6 +339,5 @@ CHARACTER_ANCHORS = Table(
 )
 """Anchors with their pictures, made for whoever conditions a model on them; a file of its own, not a part below an output root."""
 
-TABLES = {
-    table.name: table for table in (VIDEOS, SHOTS, OBSERVATIONS, TRACKS, CHARACTERS, ANCHORS, CLIPS, VERDICTS, FAILURES, UNITS, SHARD_INDEX, CHARACTER_ANCHORS)
-}
+TABLES = {table.name: table for table in (VIDEOS, SHOTS, OBSERVATIONS, TRACKS, CHARACTERS, ANCHORS, CLIPS, VERDICTS, FAILURES, UNITS, SHARD_INDEX)}
+"""Those of an output root, by the names of their folders."""
