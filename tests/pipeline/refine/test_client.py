@@ -470,7 +470,7 @@ def dying_server(rows: Sequence[str], number: int, **settings: Any) -> HostileSe
 
 def test_a_server_that_is_killed_and_started_again_leaves_no_row_behind() -> None:
     questions = [question(f"row {number}") for number in range(30)]
-    options = replace(QUICK, attempts=1)  # what a server's end costs is no attempt
+    options = replace(QUICK, attempts=1, timeout_seconds=60.0)  # what a server's end costs is no attempt
     with dying_server([one.subject for one in questions], 12) as server, Told("is not asked until it is back", server.start):
         verdicts = verdicts_of(ask_all(lambda: client(server, options=options), questions), questions)
     assert all(map(is_right, verdicts))
