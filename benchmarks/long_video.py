@@ -3,8 +3,9 @@
     python -m benchmarks.long_video [--minutes 10] [--folder FOLDER] [--plot FILE.png] [--json FILE]
 
 The network is the untrained preset ``tiny``, the picture 32 x 32, one step per chunk: what is measured is everything around the network that could
-grow with the length of a video. Anchors are drawn, the sound has a click at every whole second. Figures are of the process's own chunk log: memory held
-after each chunk (the resident set), seconds from chunk to chunk. The first minute counts from the tenth chunk on: libraries fill their caches before.
+grow with the length of a video. Anchors are drawn, the sound has a click at every whole second. Figures are of the process's own chunk log: memory
+held after each chunk (the resident set), seconds of the CPU from chunk to chunk. The first minute counts from the tenth chunk on: libraries fill
+their caches before.
 """
 
 import argparse
@@ -42,7 +43,7 @@ class Growth:
         minutes: of video.
         first_mib, last_mib: memory held in the first and last minute, medians.
         memory_ratio: last to first.
-        first_seconds, last_seconds: per chunk, medians of the first and the last quarter.
+        first_seconds, last_seconds: of the CPU per chunk, medians of the first and the last quarter.
         time_ratio: last to first.
         wall_seconds: of the whole command, start and joining included.
     """
@@ -106,7 +107,7 @@ def growth(log: Sequence[dict[str, Any]], wall_seconds: float) -> Growth:
     end = log[-1]["frames_written"] / FRAME_RATE
     first = [line["resident_mib"] for line in log[WARM_UP:] if line["at_seconds"] < max(60, log[WARM_UP]["at_seconds"] + 30)]
     last = [line["resident_mib"] for line in log if line["at_seconds"] > end - 60]
-    took = [line["took_seconds"] for line in log[WARM_UP:-1]]
+    took = [line["took_cpu_seconds"] for line in log[WARM_UP:-1]]
     quarter = max(1, len(took) // 4)
     early, late = median(took[:quarter]), median(took[-quarter:])
     return Growth(end / 60, median(first), median(last), median(last) / median(first), early, late, late / early, wall_seconds)
@@ -120,9 +121,9 @@ def plot(log: Sequence[dict[str, Any]], path: Path) -> None:
     memory, seconds = figure.subplots(2, 1, sharex=True)
     minutes = [line["at_seconds"] / 60 for line in log]
     memory.plot(minutes, [line["resident_mib"] for line in log], color="tab:blue")
-    memory.set(ylabel="memory held, MiB", ylim=(0, None))
-    seconds.plot(minutes, [line["took_seconds"] for line in log], ".", color="tab:orange")
-    seconds.set(xlabel="minute of the video", ylabel="seconds per chunk", ylim=(0, None))
+    memory.set(ylabel="memory held, MiB", ylim=(0, 1.2 * max(line["resident_mib"] for line in log)))
+    seconds.plot(minutes, [line["took_cpu_seconds"] for line in log], ".", color="tab:orange")
+    seconds.set(xlabel="minute of the video", ylabel="CPU seconds per chunk", ylim=(0, None))
     for axes in (memory, seconds):
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
@@ -147,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             plot(log, options.plot)
     table = Table("", "first", "last", "ratio", title=f"{found.minutes:g} minutes in {found.wall_seconds:.0f} s")
     table.add_row("memory held, MiB (minute)", f"{found.first_mib:.0f}", f"{found.last_mib:.0f}", f"{found.memory_ratio:.3f}")
-    table.add_row("seconds per chunk (quarter)", f"{found.first_seconds:.2f}", f"{found.last_seconds:.2f}", f"{found.time_ratio:.3f}")
+    table.add_row("CPU seconds per chunk (quarter)", f"{found.first_seconds:.2f}", f"{found.last_seconds:.2f}", f"{found.time_ratio:.3f}")
     Console().print(table)
     if options.json:
         options.json.write_text(json.dumps(asdict(found), indent=2) + "\n")

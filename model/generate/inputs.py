@@ -14,7 +14,7 @@ from model.audio.protocols import SAMPLE_RATE, AudioFeatures
 from model.audio.waveform import Waveform
 from model.audio.windows import audio_windows, chunk_span, silence_vector
 from model.checkpoint import Checkpoint
-from model.conditions.protocols import TextEncoder
+from model.conditions.protocols import ImageEncoder, TextEncoder
 from model.errors import ModelInputError
 from model.generate.anchor_pictures import AnchorPicture, fit
 from model.generate.denoise import Anchors
@@ -25,8 +25,8 @@ from model.positions import AnchorPositions
 WIDE = (832, 480)
 """The shape of a video that nothing else gives one."""
 
-PROMPTS_KEPT = 8
-"""Embeddings that are kept at a time: a schedule may have any number of prompts."""
+PROMPTS_READY = 4
+"""Embeddings that are on the device at a time: a schedule may have any number of prompts."""
 
 
 def choose_size(size: Size, multiple: int, area: int, like: tuple[int, int] | None) -> tuple[int, int]:
@@ -95,22 +95,40 @@ def encode_anchors(pictures: Sequence[AnchorPicture], checkpoint: Checkpoint, wi
     return Anchors(checkpoint.layout.anchors(latents), torch.tensor([places], dtype=torch.float64, device=device), names)
 
 
-class Words:
-    """Embeddings of prompts, the last few kept: the same prompt gives the same tensor object."""
+@torch.no_grad()
+def encode_picture(encoder: ImageEncoder, frame: Tensor, device: str, dtype: torch.dtype) -> Tensor:
+    """A picture (1, 3, H, W) as tokens (1, P, image_dim) on the device. On a GPU the encoder is there only meanwhile."""
+    _bring(encoder, device, dtype)
+    tokens = encoder.encode(frame.to(device))
+    encoder.to("cpu")
+    return tokens.to(device)
 
-    def __init__(self, encoder: TextEncoder, device: str) -> None:
-        self._encoder, self._device = encoder, device
-        self._known: OrderedDict[str, Tensor] = OrderedDict()
+
+class Words:
+    """Embeddings of the prompts of a video. The same prompt gives the same tensor object until others were asked for."""
 
     @torch.no_grad()
+    def __init__(self, encoder: TextEncoder, prompts: Sequence[str], device: str, dtype: torch.dtype) -> None:
+        """Embed. On a GPU the encoder is there only meanwhile, in the network's type: UMT5 is larger than many networks."""
+        self._device = device
+        _bring(encoder, device, dtype)
+        self._embedded = {prompt: encoder.encode([prompt]).cpu() for prompt in dict.fromkeys(prompts)}
+        encoder.to("cpu")
+        self._ready: OrderedDict[str, Tensor] = OrderedDict()
+
     def __call__(self, prompt: str) -> Tensor:
-        """(1, T, text_dim)."""
-        if prompt not in self._known:
-            self._known[prompt] = self._encoder.encode([prompt]).to(self._device)
-            if len(self._known) > PROMPTS_KEPT:
-                self._known.popitem(last=False)
-        self._known.move_to_end(prompt)
-        return self._known[prompt]
+        """(1, T, text_dim) on the device."""
+        if prompt not in self._ready:
+            self._ready[prompt] = self._embedded[prompt].to(self._device)
+            if len(self._ready) > PROMPTS_READY:
+                self._ready.popitem(last=False)
+        self._ready.move_to_end(prompt)
+        return self._ready[prompt]
+
+
+def _bring(encoder: TextEncoder | ImageEncoder, device: str, dtype: torch.dtype) -> None:
+    if device != "cpu":
+        encoder.to(device, dtype)
 
 
 class Hearing:
