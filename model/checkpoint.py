@@ -1,9 +1,9 @@
 """A checkpoint: the network and all that goes with it, in the folder layout of a diffusers pipeline.
 
-    model_index.json        what is in which folder
+    model_index.json        what is in which folder, and how the network is meant to be used (where it is known)
     transformer/            config.json and safetensors; a stock Wan transformer is read too: what it lacks is made new and has no effect yet
     vae/                    AutoencoderKLWan, or PixelUnshuffleCodec
-    text_encoder/           UMT5 (with tokenizer/), or WordEmbedding
+    text_encoder/ tokenizer/            UMT5; or WordEmbedding, which needs no tokenizer
     scheduler/              how it is sampled
     image_encoder/ image_processor/     where the network looks at a picture
     audio_features/         Wav2Vec2Features or LogMel; LogMel when there is none
@@ -12,11 +12,13 @@ A folder of public Wan weights, as diffusers publishes them, is a checkpoint as 
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+import diffusers
 import torch
 from diffusers import WanTransformer3DModel
 from safetensors import SafetensorError
@@ -35,11 +37,21 @@ from model.conditions.wan_codec import WanCodec
 from model.conditions.words import WordEmbedding
 from model.errors import ModelInputError
 from model.layout import Layout
-from model.presets import differences, nearest
+from model.presets import Usage, differences, nearest
+from model.presets import preset as find_preset
 from model.sampler import SamplerOptions
 from model.transformer import NEW_PARAMETERS, STOCK_ARGUMENTS, AnchorWanTransformer3DModel
 
 INDEX = "model_index.json"
+USAGE = "_usage"
+"""Where the index says how the network is meant to be used; diffusers passes over keys that begin so."""
+PARTS = ("transformer", "vae", "text_encoder", "tokenizer", "scheduler", "image_encoder", "image_processor", "audio_features")
+_NAMED_BY = {
+    "tokenizer": ("tokenizer_config.json", "tokenizer_class"),
+    "scheduler": ("scheduler_config.json", "_class_name"),
+    "image_processor": ("preprocessor_config.json", "image_processor_type"),
+}
+"""File and key that say of which class a part without a config.json is."""
 
 
 @dataclass(slots=True)
@@ -50,6 +62,7 @@ class Checkpoint:
         transformer: the network.
         codec, text_encoder, image_encoder, audio_features: around it; no image encoder where the network looks at no picture.
         sampling: how the checkpoint asks to be sampled.
+        own_usage: how the network is meant to be used, where the checkpoint says so itself; see ``usage``.
     """
 
     transformer: AnchorWanTransformer3DModel
@@ -58,6 +71,17 @@ class Checkpoint:
     image_encoder: ImageEncoder | None
     audio_features: AudioFeatures
     sampling: SamplerOptions
+    own_usage: Usage | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """How the network is meant to be used: as the checkpoint says, else as the preset that it is, else as Wan's network of the same kind."""
+        return self.own_usage or _usage_of(self.transformer.config, self.layout.beside)
+
+    @property
+    def usage_guessed(self) -> bool:
+        """Whether ``usage`` is only that of a network of the same kind."""
+        return self.own_usage is None and self.preset is None
 
     @property
     def preset(self) -> str | None:
@@ -70,13 +94,14 @@ class Checkpoint:
         return Layout.of(self.transformer.config, self.codec)
 
     @classmethod
-    def load(cls, folder: Path, dtype: torch.dtype = torch.float32, preset: str | None = None) -> Self:
+    def load(cls, folder: Path, dtype: torch.dtype | None = torch.float32, preset: str | None = None, **changes: Any) -> Self:
         """Read a folder.
 
         Args:
             folder: see above.
-            dtype: of the network's weights; those that Wan keeps in float32 stay so. The codec is in float32, encoders as they are stored.
+            dtype: of the network's weights, as stored when None; those that Wan keeps in float32 stay so. The codec is in float32, encoders as they are stored.
             preset: the network has to be this one.
+            changes: arguments of the network that are to be others than in the folder; see ``load_transformer``.
 
         Raises:
             ModelInputError: something is missing or does not belong together; the message says what.
@@ -85,18 +110,20 @@ class Checkpoint:
             raise ModelInputError(f"{folder} is no checkpoint: it has no {INDEX}; give a diffusers pipeline's folder, or one of `python -m model init`")
         if (folder / "transformer_2").exists():
             raise ModelInputError(f"{folder} holds two networks, one for each half of the noise levels (Wan 2.2 A14B); only checkpoints of one can be read")
-        config = read_config(folder / "transformer")
+        usage, config = _read_usage(folder / INDEX), read_config(folder / "transformer")
         if preset is not None and (found := differences(config, preset)):
             raise ModelInputError(f"{folder} is not {preset}{_called(config)}: {'; '.join(found)}")
         checkpoint = cls(
-            load_transformer(folder / "transformer", dtype),
+            load_transformer(folder / "transformer", dtype, **changes),
             _load_codec(folder / "vae"),
             _load_text_encoder(folder / "text_encoder"),
             ClipImageEncoder.load(folder / "image_encoder") if config.get("image_dim") is not None else None,
             _load_audio_features(folder / "audio_features"),
             SamplerOptions.from_scheduler_config(_read_json(folder / "scheduler" / "scheduler_config.json")),
+            usage,
         )
         checkpoint._check()
+        checkpoint.sampling = replace(checkpoint.sampling, steps=checkpoint.usage.steps)  # which a scheduler's configuration does not say
         return checkpoint
 
     def save(self, folder: Path) -> None:
@@ -110,18 +137,19 @@ class Checkpoint:
         self.audio_features.save(folder / "audio_features")
         (folder / "scheduler").mkdir(parents=True, exist_ok=True)
         _write_json(folder / "scheduler" / "scheduler_config.json", self.sampling.scheduler_config())
-        parts = {"transformer": self.transformer, "vae": self.codec, "text_encoder": self.text_encoder, "audio_features": self.audio_features}
-        index = {name: [type(part).__module__, type(part).__name__] for name, part in parts.items()}
-        _write_json(folder / INDEX, {"_class_name": "GloriaPipeline", **index})
+        index: dict[str, Any] = {"_class_name": "GloriaPipeline", **dict(_parts(folder))}
+        if not self.usage_guessed:
+            index[USAGE] = asdict(self.usage)
+        _write_json(folder / INDEX, index)
 
     def to(self, device: str) -> Self:
-        """Move everything."""
+        """Move what every chunk needs: the network, the codec, the audio features.
+
+        The encoders of text and pictures stay: they are needed once, UMT5 is larger than most networks, and who encodes moves them there and back.
+        """
         self.transformer.to(device)
         self.codec.to(device)
-        self.text_encoder.to(device)
         self.audio_features.to(device)
-        if self.image_encoder is not None:
-            self.image_encoder.to(device)
         return self
 
     def _check(self) -> None:
@@ -145,12 +173,15 @@ class Checkpoint:
             raise ModelInputError(f"the image encoder makes tokens of {self.image_encoder.dim}, the network takes {config.image_dim}")
 
 
-def load_transformer(folder: Path, dtype: torch.dtype = torch.float32, **changes: Any) -> AnchorWanTransformer3DModel:
-    """The network out of a folder that we or diffusers wrote; no second copy of the weights is ever made.
+def load_transformer(folder: Path, dtype: torch.dtype | None = torch.float32, **changes: Any) -> AnchorWanTransformer3DModel:
+    """The network out of a folder that we or diffusers wrote.
+
+    Memory is taken for one copy of the weights. The files are mapped until it is made: what is read of them counts as resident too, but the
+    system drops it when it needs the room.
 
     Args:
         folder: config.json and safetensors.
-        dtype: of the weights, but of those that Wan keeps in float32.
+        dtype: of the weights, but of those that Wan keeps in float32; when None, that in which most of the others are stored.
         changes: arguments of the network that the folder's config does not have or that are to be others, for instance ``audio_layers``.
 
     Raises:
@@ -176,7 +207,8 @@ def load_transformer(folder: Path, dtype: torch.dtype = torch.float32, **changes
     if missing or unexpected:
         wrong = [f"{name} is missing" for name in missing[:3]] + [f"{name} is not a part of it" for name in unexpected[:3]]
         raise ModelInputError(f"the weights in {folder} do not fit its config.json: {', '.join(wrong)}")
-    cast(model, dtype)
+    del weights  # where they are not mapped, each is let go as it is copied
+    cast(model, dtype or _stored_dtype(model))
     return model.eval()
 
 
@@ -185,9 +217,8 @@ def cast(model: nn.Module, dtype: torch.dtype) -> None:
 
     All are copied: weights that lie in a mapped file lie at any address, and kernels give other last bits where a matrix is not aligned.
     """
-    kept = set(getattr(model, "_keep_in_fp32_modules", None) or ())
     for name, parameter in model.named_parameters():
-        parameter.data = parameter.data.to(torch.float32 if kept & set(name.split(".")) else dtype, copy=True)
+        parameter.data = parameter.data.to(torch.float32 if _kept(model, name) else dtype, copy=True)
 
 
 def stock_transformer(model: AnchorWanTransformer3DModel) -> WanTransformer3DModel:
@@ -198,6 +229,50 @@ def stock_transformer(model: AnchorWanTransformer3DModel) -> WanTransformer3DMod
     stock.load_state_dict({name: value for name, value in model.state_dict().items() if not name.startswith(NEW_PARAMETERS)}, assign=True)
     stock.rope = rope  # its tables are in no state dict
     return stock.eval()
+
+
+def _kept(model: nn.Module, name: str) -> bool:
+    return not set(name.split(".")).isdisjoint(getattr(model, "_keep_in_fp32_modules", None) or ())
+
+
+def _stored_dtype(model: nn.Module) -> torch.dtype:
+    counts: Counter[torch.dtype] = Counter()
+    for name, parameter in model.named_parameters():
+        if not _kept(model, name) and not name.startswith(NEW_PARAMETERS):
+            counts[parameter.dtype] += parameter.numel()
+    return counts.most_common(1)[0][0]
+
+
+def _usage_of(config: Mapping[str, Any], beside: bool) -> Usage:
+    return find_preset(nearest(config) or ("wan2_1_i2v_14b" if beside else "wan2_1_t2v_1_3b")).usage
+
+
+def _read_usage(index: Path) -> Usage | None:
+    settings = _read_json(index).get(USAGE)
+    try:
+        return None if settings is None else Usage.of(settings)
+    except ModelInputError as error:
+        raise ModelInputError(f"{index} says under {USAGE} how the network is meant to be used, but: {error}; correct it, or remove the key") from error
+
+
+def _parts(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """What lies in each folder of a checkpoint, as diffusers' index says it: the name, and library and class."""
+    for part in PARTS:
+        if (folder / part).is_dir() and (name := _class_in(folder / part)) is not None:
+            yield part, [_library_of(name), name]
+
+
+def _class_in(folder: Path) -> str | None:
+    if folder.name in _NAMED_BY:
+        file, key = _NAMED_BY[folder.name]
+        return _read_json(folder / file).get(key)
+    config = read_config(folder)
+    return config["architectures"][0] if config.get("architectures") else class_of(config)
+
+
+def _library_of(name: str) -> str:
+    ours = {part.__name__: part.__module__ for part in (AnchorWanTransformer3DModel, PixelUnshuffleCodec, WordEmbedding, LogMel)}
+    return ours.get(name) or ("diffusers" if hasattr(diffusers, name) else "transformers")
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:

@@ -1,12 +1,11 @@
 """New checkpoints: the tiny network from nothing, or a public Wan checkpoint with our parts added, which have no effect until they are trained."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from model.audio.log_mel import LogMel
-from model.checkpoint import Checkpoint, load_transformer
+from model.checkpoint import Checkpoint
 from model.conditions.pixel_codec import PixelUnshuffleCodec
 from model.conditions.words import WordEmbedding
 from model.errors import ModelInputError
@@ -28,23 +27,22 @@ def create_tiny(seed: int) -> Checkpoint:
         WordEmbedding(dim=transformer.config.text_dim, seed=seed),
         None,
         LogMel(),
-        SamplerOptions("unipc", recipe.steps, recipe.shift),
+        SamplerOptions("unipc", recipe.usage.steps, recipe.shift),
+        recipe.usage,
     )
 
 
 def extend_stock(folder: Path, preset_name: str, seed: int) -> Checkpoint:
-    """A public Wan checkpoint that can hear, by the preset's audio layers.
+    """A public Wan checkpoint that can hear, by the preset's audio layers. Its weights stay of the type that they are stored in.
 
     Raises:
         ModelInputError: the folder is not of that preset, or not complete.
     """
     recipe = preset(preset_name)
-    checkpoint = Checkpoint.load(folder, preset=preset_name)
+    ours = {name: recipe.transformer[name] for name in ("audio_dim", "audio_layers")}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        ours = {name: recipe.transformer[name] for name in ("audio_dim", "audio_layers")}
-        transformer = load_transformer(folder / "transformer", **ours)
-    return replace(checkpoint, transformer=transformer)
+        return Checkpoint.load(folder, None, preset_name, **ours)
 
 
 def create(preset_name: str, stock: Path | None, seed: int) -> Checkpoint:

@@ -5,9 +5,10 @@ Sampling defaults likewise: ``sample_shift``, ``sample_steps``, ``sample_guide_s
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from math import isfinite
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from model.errors import ModelInputError
 from model.transformer import AnchorWanTransformer3DModel
@@ -20,26 +21,62 @@ LISTEN_EVERY = 4
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """How a network is meant to be used: what nothing in its configuration tells.
+
+    Attributes:
+        frame_rate: frames per second of its videos.
+        chunk_latents: latent frames of a chunk.
+        area: width x height it is made for, in pixels.
+        steps, guidance: of sampling.
+    """
+
+    frame_rate: float
+    chunk_latents: int
+    area: int
+    steps: int
+    guidance: float
+
+    def __post_init__(self) -> None:
+        """Check what may come out of a file.
+
+        Raises:
+            ModelInputError: not a number above 0, or a part of one where things are counted.
+        """
+        for each in fields(self):
+            value = getattr(self, each.name)
+            known = (int,) if each.type is int else (int, float)
+            if isinstance(value, bool) or not isinstance(value, known) or not isfinite(value) or value <= 0:
+                raise ModelInputError(f"{each.name} must be a {'whole ' if each.type is int else ''}number above 0, not {value!r}")
+
+    @classmethod
+    def of(cls, settings: object) -> Self:
+        """From what was read out of a file.
+
+        Raises:
+            ModelInputError: more or less than the attributes, or values that make no video.
+        """
+        names = {each.name for each in fields(cls)}
+        if not isinstance(settings, dict) or settings.keys() != names:
+            raise ModelInputError(f"there must be {', '.join(sorted(names))} and nothing else, not {settings!r}")
+        return cls(**settings)
+
+
+@dataclass(frozen=True, slots=True)
 class Preset:
     """A network and how it is meant to be used.
 
     Attributes:
         name: of the function that makes it.
         transformer: arguments of AnchorWanTransformer3DModel.
-        frame_rate: frames per second of its videos.
-        chunk_latents: latent frames of a chunk.
-        area: width x height it is made for, in pixels.
-        shift, steps, guidance: of sampling.
+        usage: what it was trained for.
+        shift: of the noise levels, in sampling; checkpoints say it in their scheduler's configuration.
     """
 
     name: str
     transformer: Mapping[str, Any] = field(repr=False)
-    frame_rate: float
-    chunk_latents: int
-    area: int
+    usage: Usage
     shift: float
-    steps: int
-    guidance: float
 
     def build(self, **changes: Any) -> AnchorWanTransformer3DModel:
         """The network with random weights; ``changes`` replace arguments, for instance ``num_layers=2`` for a test. Audio layers go with their blocks."""
@@ -55,25 +92,25 @@ def tiny() -> Preset:
     A token is 2 x 2 x 48 = 192 numbers, and the layers are wider than that: the noise that a velocity holds has to get through them.
     """
     transformer = _transformer(heads=8, head_dim=32, layers=4, ffn_dim=1024, channels=48, text_dim=64, freq_dim=64, listen_every=2)
-    return Preset("tiny", transformer, frame_rate=16.0, chunk_latents=21, area=48 * 48, shift=3.0, steps=8, guidance=1.0)
+    return Preset("tiny", transformer, Usage(frame_rate=16.0, chunk_latents=21, area=48 * 48, steps=8, guidance=1.0), shift=3.0)
 
 
 def wan2_1_t2v_1_3b() -> Preset:
     """Wan 2.1 text-to-video 1.3B."""
     transformer = _transformer(heads=12, layers=30, ffn_dim=8960, channels=16)
-    return Preset("wan2_1_t2v_1_3b", transformer, frame_rate=16.0, chunk_latents=21, area=480 * 832, shift=5.0, steps=50, guidance=5.0)
+    return Preset("wan2_1_t2v_1_3b", transformer, Usage(frame_rate=16.0, chunk_latents=21, area=480 * 832, steps=50, guidance=5.0), shift=5.0)
 
 
 def wan2_1_i2v_14b() -> Preset:
     """Wan 2.1 image-to-video 14B (480p): 16 latent channels, 4 of mask and 16 of condition; attention to a CLIP picture."""
     transformer = _transformer(heads=40, layers=40, ffn_dim=13824, channels=16, in_channels=36, image_dim=1280, added_kv_proj_dim=5120)
-    return Preset("wan2_1_i2v_14b", transformer, frame_rate=16.0, chunk_latents=21, area=480 * 832, shift=3.0, steps=40, guidance=5.0)
+    return Preset("wan2_1_i2v_14b", transformer, Usage(frame_rate=16.0, chunk_latents=21, area=480 * 832, steps=40, guidance=5.0), shift=3.0)
 
 
 def wan2_2_ti2v_5b() -> Preset:
     """Wan 2.2 text-and-image-to-video 5B: 48 channels, each latent frame at a time of its own."""
     transformer = _transformer(heads=24, layers=30, ffn_dim=14336, channels=48)
-    return Preset("wan2_2_ti2v_5b", transformer, frame_rate=24.0, chunk_latents=31, area=704 * 1280, shift=5.0, steps=50, guidance=5.0)
+    return Preset("wan2_2_ti2v_5b", transformer, Usage(frame_rate=24.0, chunk_latents=31, area=704 * 1280, steps=50, guidance=5.0), shift=5.0)
 
 
 PRESETS: Mapping[str, Callable[[], Preset]] = MappingProxyType({make.__name__: make for make in (tiny, wan2_1_t2v_1_3b, wan2_1_i2v_14b, wan2_2_ti2v_5b)})

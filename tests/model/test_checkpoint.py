@@ -8,13 +8,15 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import pytest
 import torch
 from rich.console import Console
 from torch import Tensor
+from transformers import UMT5EncoderModel
 
 import model.transformer
-from model.checkpoint import Checkpoint, load_transformer, stock_transformer
+from model.checkpoint import INDEX, USAGE, Checkpoint, load_transformer, stock_transformer
 from model.conditions.clip import ClipImageEncoder
 from model.conditions.umt5 import UMT5TextEncoder
 from model.conditions.wan_codec import WanCodec
@@ -22,6 +24,7 @@ from model.create import create_tiny
 from model.errors import ModelInputError
 from model.layout import Layout
 from model.positions import AnchorPositions
+from model.presets import Usage, tiny, wan2_1_i2v_14b, wan2_1_t2v_1_3b
 from model.sampler import SamplerOptions
 from model.transformer import NEW_PARAMETERS, AnchorWanTransformer3DModel
 from tests.model.tiny_wan import SHIFT, TEXT_DIM, change_config, change_weights, image_to_video, in_diffusers, stock, text_to_video
@@ -65,10 +68,10 @@ def output(network: Any) -> Tensor:
     return network(**drawn_inputs(network.config), return_dict=False)[0]
 
 
-def assert_same_weights(one: torch.nn.Module, other: torch.nn.Module) -> None:
+def assert_same_weights(one: torch.nn.Module, other: torch.nn.Module, but: str = "-") -> None:
     first, second = one.state_dict(), other.state_dict()
     assert first.keys() == second.keys()
-    assert all(torch.equal(first[name], second[name]) and first[name].dtype == second[name].dtype for name in first)
+    assert all(first[name].dtype == second[name].dtype and (name.startswith(but) or torch.equal(first[name], second[name])) for name in first)
 
 
 def test_a_public_checkpoint_is_read_as_it_is(public: Path) -> None:
@@ -82,7 +85,6 @@ def test_a_public_checkpoint_is_read_as_it_is(public: Path) -> None:
     assert checkpoint.audio_features.dim == 80
     assert (checkpoint.sampling, checkpoint.layout, checkpoint.preset) == (SamplerOptions("unipc", 50, SHIFT), Layout(16, 0), None)
     assert not checkpoint.transformer.training
-    assert checkpoint.to("cpu") is checkpoint
 
 
 def test_a_public_checkpoint_that_looks_at_pictures_too(tmp_path: Path) -> None:
@@ -100,6 +102,70 @@ def test_a_public_checkpoint_that_looks_at_pictures_too(tmp_path: Path) -> None:
     shutil.rmtree(public / "image_encoder")
     with pytest.raises(ModelInputError, match=r"image_encoder has no config\.json"):
         Checkpoint.load(public)
+
+
+def test_encoders_stay_where_they_are(tmp_path: Path) -> None:
+    """The device "meta" holds no numbers: what was moved there has none."""
+    checkpoint = Checkpoint.load(image_to_video(tmp_path / "i2v"))
+    assert isinstance(checkpoint.codec, WanCodec)
+    assert checkpoint.to("meta") is checkpoint
+    assert all(parameter.is_meta for parameter in checkpoint.transformer.parameters())
+    assert all(parameter.is_meta for parameter in checkpoint.codec._vae.parameters())
+    assert checkpoint.text_encoder.encode(["rain"]).device.type == "cpu"
+    assert checkpoint.image_encoder is not None
+    assert checkpoint.image_encoder.encode(torch.zeros(1, 3, 28, 28)).device.type == "cpu"
+
+
+@pytest.mark.parametrize("make", [text_to_video, image_to_video])
+def test_the_index_says_what_is_in_which_folder(make: Callable[[Path], Path], tmp_path: Path) -> None:
+    """In diffusers' words: its pipelines read by it all but our network."""
+    theirs = json.loads((make(tmp_path / "stock") / INDEX).read_text().replace("CLIPImageProcessorPil", "CLIPImageProcessor"))  # as its own file calls it
+    checkpoint = Checkpoint.load(tmp_path / "stock")
+    checkpoint.save(tmp_path / "ours")
+    written = json.loads((tmp_path / "ours" / INDEX).read_text())
+    own = {"_class_name", "transformer", "audio_features"}
+    assert {name: part for name, part in written.items() if name not in own} == {
+        name: part for name, part in theirs.items() if isinstance(part, list) and None not in part and name not in own
+    }
+    assert written["transformer"] == ["model.transformer", "AnchorWanTransformer3DModel"]
+    assert written["audio_features"] == ["model.audio.log_mel", "LogMel"]
+    assert set(written) - {"_class_name"} == {path.name for path in (tmp_path / "ours").iterdir() if path.is_dir()}
+    change_config(tmp_path / "ours" / INDEX, transformer=theirs["transformer"])
+    pipeline = getattr(diffusers, theirs["_class_name"]).from_pretrained(tmp_path / "ours", transformer=stock_transformer(checkpoint.transformer))
+    assert_same_weights(pipeline.text_encoder, UMT5EncoderModel.from_pretrained(tmp_path / "stock" / "text_encoder"))
+
+
+def test_folders_that_are_no_part_are_in_no_index(ours: Path, tmp_path: Path) -> None:
+    (tmp_path / "samples").mkdir()
+    Checkpoint.load(ours).save(tmp_path)
+    assert set(json.loads((tmp_path / INDEX).read_text())) == {"_class_name", USAGE, "transformer", "vae", "text_encoder", "scheduler", "audio_features"}
+
+
+def test_how_a_network_is_to_be_used_is_written_and_read_back(ours: Path, tmp_path: Path) -> None:
+    """Even when it is of another size than every preset, as the networks of ablations are."""
+    copy = Path(shutil.copytree(ours, tmp_path / "copy"))
+    checkpoint = Checkpoint.load(copy)
+    assert (checkpoint.usage, checkpoint.usage_guessed) == (tiny().usage, False)
+    shorter = tiny().build(num_layers=2)
+    usage = Usage(frame_rate=12.5, chunk_latents=6, area=32 * 32, steps=5, guidance=2.0)
+    replace(checkpoint, transformer=shorter, own_usage=usage).save(tmp_path / "shorter")
+    again = Checkpoint.load(tmp_path / "shorter")
+    assert (again.preset, again.usage, again.usage_guessed, again.sampling.steps) == (None, usage, False, 5)
+
+
+def test_without_a_word_the_preset_tells_else_wans_of_the_same_kind(public: Path, ours: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(ours, tmp_path / "copy"))
+    index = json.loads((copy / INDEX).read_text())
+    (copy / INDEX).write_text(json.dumps({key: value for key, value in index.items() if key != USAGE}))
+    old = Checkpoint.load(copy)
+    assert (old.own_usage, old.usage, old.usage_guessed) == (None, tiny().usage, False)
+
+    guessed = Checkpoint.load(public)
+    assert (guessed.usage, guessed.usage_guessed) == (wan2_1_t2v_1_3b().usage, True)
+    beside = Checkpoint.load(image_to_video(tmp_path / "i2v"))
+    assert (beside.usage, beside.usage_guessed, beside.sampling.steps) == (wan2_1_i2v_14b().usage, True, 40)
+    guessed.save(tmp_path / "guessed")
+    assert Checkpoint.load(tmp_path / "guessed").usage_guessed, "a guess must not become a fact by being saved"
 
 
 def test_shards_are_one_network(folder: Path) -> None:
@@ -151,6 +217,16 @@ def test_bfloat16_keeps_what_wan_keeps_in_float32(public: Path) -> None:
     assert network.dtype == torch.bfloat16
     whole = load_transformer(public / "transformer").state_dict()
     assert all(torch.equal(parameter, whole[name].to(parameter.dtype)) for name, parameter in network.named_parameters() if name in whole)
+
+
+@pytest.mark.parametrize("stored", [torch.bfloat16, torch.float16, torch.float32])
+def test_without_a_type_weights_are_of_that_which_they_are_stored_in(folder: Path, stored: torch.dtype) -> None:
+    """Also where files hold all of them in it, or some in float32, as files of Wan do."""
+    kept = ("norm2", "scale_shift_table", "time_embedder")
+    change_weights(folder / "transformer", lambda weights: {name: w if any(k in name for k in kept) else w.to(stored) for name, w in weights.items()})
+    network = load_transformer(folder / "transformer", None, **HEARING)
+    assert network.dtype == network.patch_embedding.weight.dtype == network.audio_embedder.first.weight.dtype == stored
+    assert_same_weights(network, load_transformer(folder / "transformer", stored, **HEARING), but=NEW_PARAMETERS)
 
 
 def test_ours_loads_back_to_the_bit(ours: Path, tmp_path: Path) -> None:
@@ -291,6 +367,9 @@ def configure(name: str, **settings: Any) -> Callable[[Path], None]:
     ("damage", "said"),
     [
         (delete("model_index.json"), "is no checkpoint: it has no model_index.json; give a diffusers pipeline's folder"),
+        (write("model_index.json", "{"), "model_index.json cannot be read"),
+        (configure("model_index.json", _usage={"steps": 8}), "model_index.json says under _usage how the network is meant to be used, but: there must be area"),
+        (configure("model_index.json", _usage={**asdict(tiny().usage), "steps": 0}), "but: steps must be a whole number above 0, not 0; correct it, or remove"),
         (delete("transformer"), "transformer has no config.json"),
         (delete("transformer/diffusion_pytorch_model.safetensors"), r"transformer has no weights \(\*\.safetensors\); check that the download"),
         (write("transformer/diffusion_pytorch_model.safetensors", "cut off"), "the weights in .*transformer cannot be read"),

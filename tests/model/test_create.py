@@ -1,9 +1,11 @@
 """New checkpoints: the same for the same seed, and public weights that listen without being changed by it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from model import presets
@@ -11,11 +13,11 @@ from model.checkpoint import Checkpoint, stock_transformer
 from model.conditions.pixel_codec import PixelUnshuffleCodec
 from model.create import create, create_tiny, extend_stock
 from model.errors import ModelInputError
-from model.presets import PRESETS, Preset
+from model.presets import PRESETS, Preset, Usage, preset
 from model.transformer import NEW_PARAMETERS
-from tests.model.tiny_wan import TRANSFORMER, in_diffusers, text_to_video
+from tests.model.tiny_wan import TRANSFORMER, change_weights, in_diffusers, text_to_video
 
-SMALL = Preset("small", {**TRANSFORMER, "audio_dim": 80, "audio_layers": (0, 1)}, 16.0, 5, 64 * 64, 3.0, 4, 5.0)
+SMALL = Preset("small", {**TRANSFORMER, "audio_dim": 80, "audio_layers": (0, 1)}, Usage(16.0, 5, 64 * 64, 4, 5.0), 3.0)
 """As a preset of public weights, but small enough for a test."""
 
 
@@ -65,6 +67,7 @@ def test_the_tiny_checkpoint_is_of_one_piece() -> None:
     assert checkpoint.text_encoder.dim == checkpoint.transformer.config.text_dim
     assert checkpoint.audio_features.dim == checkpoint.transformer.config.audio_dim
     assert (checkpoint.sampling.steps, checkpoint.sampling.shift) == (8, 3.0)
+    assert checkpoint.own_usage == preset("tiny").usage
     assert not checkpoint.transformer.training
 
 
@@ -87,6 +90,30 @@ def test_public_weights_get_audio_that_is_silent_yet(public: Path, tmp_path: Pat
     again = Checkpoint.load(tmp_path / "ours", preset="small")
     assert same(weights(again), weights(checkpoint))
     assert same(stock_transformer(again.transformer).state_dict(), theirs.state_dict())
+    assert again.own_usage == again.usage == SMALL.usage
+
+
+@pytest.mark.usefixtures("small")
+def test_weights_stay_of_the_type_that_they_are_stored_in(public: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(public, tmp_path / "t2v"))
+    change_weights(folder / "transformer", lambda stored: {name: value.to(torch.bfloat16) for name, value in stored.items()})
+    extend_stock(folder, "small", 3).save(tmp_path / "ours")
+    written = load_file(tmp_path / "ours" / "transformer" / "diffusion_pytorch_model.safetensors")
+    assert written["patch_embedding.weight"].dtype == written["audio_embedder.first.weight"].dtype == torch.bfloat16
+    assert written["blocks.0.scale_shift_table"].dtype == written["condition_embedder.time_embedder.linear_1.weight"].dtype == torch.float32
+
+
+@pytest.mark.usefixtures("small")
+def test_public_weights_are_read_once(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path) -> dict[str, Tensor]:
+        read.append(path)
+        return load_file(path)
+
+    monkeypatch.setattr("model.checkpoint.load_file", counted)
+    extend_stock(public, "small", 3)
+    assert read == [public / "transformer" / "diffusion_pytorch_model.safetensors"]
 
 
 @pytest.mark.usefixtures("small")

@@ -1,6 +1,8 @@
 """The presets against the published configurations and sizes. Full-size networks are built on the meta device: they have shapes, but no numbers."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from math import prod
 from typing import Any
 
@@ -10,7 +12,7 @@ from diffusers import WanTransformer3DModel
 
 from model.errors import ModelInputError
 from model.positions import AnchorClass
-from model.presets import PRESETS, differences, nearest, preset
+from model.presets import PRESETS, Usage, differences, nearest, preset
 from model.transformer import NEW_PARAMETERS, AnchorWanTransformer3DModel
 
 SHARED = {"dim_head": 128, "freq_dim": 256, "text_dim": 4096, "patch_size": (1, 2, 2), "image_dim": None, "added_kv_proj_dim": None}
@@ -116,8 +118,8 @@ def test_a_chunk_with_anchors_goes_through(full: tuple[str, Any]) -> None:
     name, model = full
     config, made = PUBLISHED[name], preset(name)
     frames, height, width = LATENT_SIZES[name]
-    assert made.chunk_latents == frames <= model.anchor_positions.longest_chunk
-    assert made.area == height * width * (16 if name == "wan2_2_ti2v_5b" else 8) ** 2
+    assert made.usage.chunk_latents == frames <= model.anchor_positions.longest_chunk
+    assert made.usage.area == height * width * (16 if name == "wan2_2_ti2v_5b" else 8) ** 2
     anchors = AnchorClass.all()[:5]
     with torch.device("meta"):
         velocity = model(
@@ -140,12 +142,44 @@ def test_every_fourth_block_listens_as_in_the_published_speech_to_video(full: tu
 
 def test_how_they_are_sampled() -> None:
     """wan/configs and generate.py: sample_fps, frame_num, sample_shift (3 for image to video at 480p), sample_steps, sample_guide_scale."""
-    found = {name: (made.frame_rate, 1 + 4 * (made.chunk_latents - 1), made.shift, made.steps, made.guidance) for name in PUBLISHED for made in [preset(name)]}
+    found = {
+        name: (use.frame_rate, 1 + 4 * (use.chunk_latents - 1), made.shift, use.steps, use.guidance)
+        for name in PUBLISHED
+        for made in [preset(name)]
+        for use in [made.usage]
+    }
     assert found == {
         "wan2_1_t2v_1_3b": (16.0, 81, 5.0, 50, 5.0),
         "wan2_1_i2v_14b": (16.0, 81, 3.0, 40, 5.0),
         "wan2_2_ti2v_5b": (24.0, 121, 5.0, 50, 5.0),
     }
+
+
+def test_a_usage_goes_through_a_file() -> None:
+    usage = preset("wan2_2_ti2v_5b").usage
+    assert Usage.of(json.loads(json.dumps(asdict(usage)))) == usage
+    assert Usage.of(SETTINGS | {"frame_rate": 25}).frame_rate == 25
+
+
+SETTINGS: dict[str, object] = {"frame_rate": 16.0, "chunk_latents": 21, "area": 2304, "steps": 8, "guidance": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ([], "there must be area, chunk_latents, frame_rate, guidance, steps and nothing else"),
+        ({"frame_rate": 16.0}, "there must be area"),
+        (SETTINGS | {"wings": 2}, "nothing else, not .*wings"),
+        (SETTINGS | {"chunk_latents": 21.5}, "chunk_latents must be a whole number above 0, not 21.5"),
+        (SETTINGS | {"steps": True}, "steps must be a whole number above 0, not True"),
+        (SETTINGS | {"area": 0}, "area must be a whole number above 0"),
+        (SETTINGS | {"frame_rate": float("nan")}, "frame_rate must be a number above 0, not nan"),
+        (SETTINGS | {"guidance": "5"}, "guidance must be a number above 0, not '5'"),
+    ],
+)
+def test_a_damaged_usage_is_told(settings: object, said: str) -> None:
+    with pytest.raises(ModelInputError, match=said):
+        Usage.of(settings)
 
 
 def test_tiny_is_small_and_whole() -> None:
