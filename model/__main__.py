@@ -7,7 +7,6 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType
 
 import tyro
@@ -15,9 +14,11 @@ from rich.console import Console
 
 from model.errors import ModelInputError
 from model.generate.options import COMMANDS, Attention, Command, Generate, Init
+from model.new_folder import new_folder
 
 PROGRAM = "python -m model"
 FAILED, STOPPED = 1, 130
+KEPT = "; chunks that are finished are kept, the same command goes on after them"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         console.print(f"{error}", style="red", markup=False)
         return FAILED
     except KeyboardInterrupt:
-        console.print("stopped; chunks that are finished are kept, the same command goes on after them", markup=False)
+        console.print(f"stopped{KEPT if name == 'generate' else ''}", markup=False)
         return STOPPED
     return 0
 
@@ -50,14 +51,16 @@ def run(command: Command, console: Console) -> None:
 
         generate(command, console)
     elif isinstance(command, Init):
-        from model.create import create
+        with new_folder(command.out):
+            from model.create import create
 
-        create(command.preset, command.stock, command.seed).save(command.out)
+            create(command.preset, command.stock, command.seed).save(command.out)
         console.print(f"{command.out}: {command.preset}", markup=False)
     else:
-        from model.checkpoint import load_transformer, stock_transformer
+        with new_folder(command.out):
+            from model.checkpoint import load_transformer, stock_transformer
 
-        stock_transformer(load_transformer(command.checkpoint / "transformer")).save_pretrained(command.out)
+            stock_transformer(load_transformer(command.checkpoint / "transformer", None)).save_pretrained(command.out)
         console.print(f"{command.out}: a WanTransformer3DModel for stock diffusers", markup=False)
 
 
@@ -79,8 +82,13 @@ def draw(command: Attention, console: Console) -> None:
 
     record = command.record / NAME if command.record.is_dir() else command.record
     out = command.out or record.with_suffix(".png")
-    draw_record(record, out)
-    console.print(f"{Path(out)}", markup=False)
+    try:
+        if command.out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+        draw_record(record, out)
+    except OSError as error:
+        raise ModelInputError(f"{error.filename or out} cannot be read or written ({error.strerror}); choose another file with --out") from error
+    console.print(f"{out}", markup=False)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -19,6 +19,7 @@ import soundfile
 from PIL import Image
 
 from model.__main__ import main
+from model.attention_log import NAME, ChunkAttention, append
 from tests.end_to_end.outputs import ROOT
 
 SMALL = ["--threads", "1", "--size.width", "32", "--size.height", "16", "--size.chunk-latents", "4", "--sampling.steps", "1"]
@@ -153,3 +154,54 @@ def test_wrong_input_gets_a_clear_sentence(name: str, inputs: Path, tmp_path: Pa
     assert second in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out.mp4").exists()
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("out", [".", "transformer", "model_index.json", "model_index.json/new"])
+@pytest.mark.parametrize("command", ["init", "init stock", "export"])
+def test_nothing_is_written_over(command: str, out: str, inputs: Path) -> None:
+    checkpoint = inputs / "checkpoint"
+    more = {"init": [], "init stock": ["--stock", checkpoint], "export": ["--checkpoint", checkpoint]}[command]
+    before = contents(checkpoint)
+    done = model(command.split()[0], "--out", checkpoint / out, *more)
+    assert done.returncode == 1
+    assert str(checkpoint / out) in done.stderr
+    assert "choose another" in done.stderr
+    assert contents(checkpoint) == before
+
+
+def test_a_command_that_fails_leaves_no_folder(inputs: Path, tmp_path: Path) -> None:
+    for command in (["init", "--stock", inputs / "anchors"], ["init", "--preset", "wan3"], ["export", "--checkpoint", inputs / "anchors"]):
+        done = model(*command, "--out", tmp_path / "a" / "b")
+        assert done.returncode == 1
+        assert not (tmp_path / "a").exists()
+
+
+def test_only_generate_speaks_of_chunks_when_stopped(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("model.create.create", stopped)
+    monkeypatch.setattr("model.generate.run.generate", stopped)
+    done = model("init", "--out", tmp_path / "checkpoint")
+    assert (done.returncode, done.stderr) == (130, "stopped\n")
+    done = generate(inputs, tmp_path / "out.mp4", "--prompt", "a walk")
+    assert done.returncode == 130
+    assert "the same command goes on" in done.stderr
+
+
+def test_the_picture_of_attention_lies_where_it_is_wanted(tmp_path: Path) -> None:
+    attention = ChunkAttention(0, 0, [0.03, 0.2], ["global"], [[0.2], [0.3]], [0.8, 0.7])
+    append(tmp_path / NAME, attention)
+    done = model("attention", tmp_path, "--out", tmp_path / "new" / "folder" / "attention.png")
+    assert done.returncode == 0, done.stderr
+    assert Image.open(tmp_path / "new" / "folder" / "attention.png").width > 400
+    for out in (tmp_path, tmp_path / NAME / "attention.png"):
+        done = model("attention", tmp_path, "--out", out)
+        assert done.returncode == 1
+        assert "choose another file with --out" in done.stderr
+    assert model("attention", tmp_path / "nowhere" / NAME).returncode == 1
+    assert not (tmp_path / "nowhere").exists()
