@@ -15,6 +15,7 @@ from diffusers import WanTransformer3DModel
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.transformers.transformer_wan import WanTransformerBlock
+from diffusers.utils import apply_lora_scale
 from torch import Tensor, nn
 
 from model.attention import AnchorAttnProcessor, AttentionObserver, KeyValue
@@ -188,6 +189,7 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
         heard = {"audio_window": self.config.audio_window, "audio_layers": len(self.config.audio_layers)} if hears else {}
         return forward_flops(self.config, video, anchors, **heard, **other)
 
+    @apply_lora_scale("attention_kwargs")
     def forward(
         self,
         hidden_states: Tensor,
@@ -195,6 +197,7 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
         encoder_hidden_states: Tensor,
         encoder_hidden_states_image: Tensor | None = None,
         return_dict: bool = True,
+        attention_kwargs: dict[str, Any] | None = None,  # noqa: ARG002  read by the decorator
         anchors: Tensor | None = None,
         anchor_positions: Tensor | None = None,
         anchor_mask: Tensor | None = None,
@@ -207,10 +210,12 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
 
         Args:
             hidden_states: (B, C, F, H, W) latents of the video, with whatever further channels the layout has (``model.layout``).
-            timestep: (B,), or (B, F) one for each latent frame, 0 (clean) to 1000 (noise).
+            timestep: (B,), or (B, F) one for each latent frame, 0 (clean) to 1000 (noise); also (B, tokens), as diffusers' pipelines tell a given frame, which
+                modulates token by token as in the stock model and takes its memory.
             encoder_hidden_states: (B, T, text_dim).
             encoder_hidden_states_image: (B, P, image_dim), where the network looks at a picture (image-to-video of Wan 2.1).
             return_dict: an output object instead of a tuple.
+            attention_kwargs: as in the stock model: ``scale`` in it is that of LoRA layers.
             anchors: (B, C, K, h, w) clean latents of K anchors, in the layout's channels; their size may differ from the video's.
             anchor_positions: (B, K) temporal positions (``AnchorPositions.of``).
             anchor_mask: (B, K) bool, False for anchors that are padding; None when none is.
@@ -229,7 +234,7 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
         batch, _, frames, height, width = hidden_states.shape
         self._check_audio(audio, audio_mask, batch, frames)
         tokens = self._patchified(hidden_states)
-        video = Segment(tokens.shape[1], 1 if timestep.ndim == 1 else frames)
+        video = Segment(tokens.shape[1], 1 if timestep.ndim == 1 else timestep.shape[1])
         rotary = self._rotary(torch.arange(frames, dtype=torch.float64, device=tokens.device).expand(batch, -1), height, width)
         segments, rows, mask = [video], [timestep.reshape(batch, -1)], None
 
@@ -331,9 +336,10 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
         config = self.config
         if video.ndim != 5 or video.shape[1] != config.in_channels:
             raise ModelInputError(f"the video's latents must be (B, {config.in_channels}, F, H, W) for this network, not {tuple(video.shape)}")
-        batch, _, frames, *_ = video.shape
+        batch, _, frames, height, width = video.shape
         self._check_size("the video", video)
-        if tuple(timestep.shape) not in {(batch,), (batch, frames)}:
+        _, down, across = config.patch_size
+        if tuple(timestep.shape) not in {(batch,), (batch, frames), (batch, frames * (height // down) * (width // across))}:
             raise ModelInputError(f"timestep must have a number per sample ({batch},) or per latent frame ({batch}, {frames}), not {tuple(timestep.shape)}")
         self._check_conditions(text, picture, batch)
 
@@ -375,7 +381,7 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
         if mask is not None and (tuple(mask.shape) != wanted or mask.dtype != torch.bool):
             raise ModelInputError(f"anchor_mask must be {wanted} of bool, not {tuple(mask.shape)} of {mask.dtype}")
         self._check_chunk(frames)
-        return positions, mask
+        return positions.to(anchors.device), None if mask is None else mask.to(anchors.device)
 
     def _check_cache(self, cache: AnchorCache, batch: int, frames: int) -> None:
         if len(cache.blocks) != len(self.blocks) or cache.blocks[0][0].shape[0] != batch:

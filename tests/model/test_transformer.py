@@ -3,6 +3,7 @@
 The layouts are those of the presets, the sizes small. Weights are drawn, so attention says little; ``sharpened`` makes it say more.
 """
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import WanTransformer3DModel
+from diffusers import WanImageToVideoPipeline, WanPipeline, WanTransformer3DModel
+from PIL import Image
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -21,6 +23,7 @@ from model.presets import preset
 from model.rope import rotary_tables
 from model.transformer import NEW_PARAMETERS, STOCK_ARGUMENTS, AnchorWanTransformer3DModel
 from schemas.vocabulary import AnchorKind, Expression, Viewpoint
+from tests.model import tiny_wan
 
 BATCH, FRAMES, HEIGHT, WIDTH = 2, 3, 4, 6
 FRAME_TOKENS = HEIGHT * WIDTH // 4
@@ -190,6 +193,48 @@ def test_zero_anchors_and_silent_audio_are_stock_wan_to_the_bit(layout: str, dty
         assert torch.equal(ours, output)
         assert [name for name, gradient in expected.items() if not torch.equal(found[name], gradient)] == []  # type: ignore[arg-type]
         assert {name for name in found if name not in expected} == {name for name, _ in model.named_parameters() if name.startswith(NEW_PARAMETERS)}
+
+
+@pytest.mark.parametrize("scale", [1.0, 5.0], ids=["alone", "guided"])
+@pytest.mark.parametrize("given", [False, True], ids=["text", "first frame"])
+def test_in_diffusers_pipelines_it_is_the_stock_model_to_the_bit(scale: float, given: bool) -> None:
+    """A pipeline that is given a first frame tells the time of every token."""
+    changes = {"in_channels": 48, "out_channels": 48, "text_dim": tiny_wan.TEXT_DIM} if given else {"text_dim": tiny_wan.TEXT_DIM}
+    ours = heard(small("wan2_1_t2v_1_3b", **changes))
+    size = {"height": 32, "width": 64, "num_frames": 9, "num_inference_steps": 3, "guidance_scale": scale, "output_type": "latent"}
+    prompts = {"prompt_embeds": drawn(1, 6, tiny_wan.TEXT_DIM, seed=1), "negative_prompt_embeds": drawn(1, 6, tiny_wan.TEXT_DIM, seed=2)}
+    made = []
+    for network in (stock_of(ours), ours):
+        if given:
+            vae = tiny_wan.vae(**tiny_wan.VAE_2_2)
+            pipeline: Any = WanImageToVideoPipeline(None, None, vae, tiny_wan.scheduler(), transformer=network, expand_timesteps=True)
+            start = {"image": Image.linear_gradient("L").convert("RGB").resize((64, 32)), "latents": drawn(1, 48, 3, 2, 4)}
+        else:
+            pipeline = WanPipeline(None, None, None, tiny_wan.scheduler(), network)
+            start = {"latents": drawn(1, 16, 3, 4, 8)}
+        pipeline.set_progress_bar_config(disable=True)
+        made.append(pipeline(**prompts, **start, **size).frames)
+        if network is ours and not given:
+            assert torch.equal(pipeline(**prompts, **start, **size, attention_kwargs={"scale": 1.0}).frames, made[0])
+    assert torch.equal(made[0], made[1])
+    assert made[0].std() > 0.1
+
+
+def test_arguments_stand_where_the_stock_model_has_them() -> None:
+    ours, theirs = (list(inspect.signature(kind.forward).parameters) for kind in (AnchorWanTransformer3DModel, WanTransformer3DModel))
+    assert ours[: len(theirs)] == theirs
+
+
+def test_positions_and_mask_may_lie_elsewhere_than_the_anchors(plain: Any) -> None:
+    """What a trainer writes lies on the CPU. Without a GPU, the meta device is another one."""
+    with torch.device("meta"):
+        elsewhere = AnchorWanTransformer3DModel(**{name: value for name, value in plain.config.items() if not name.startswith("_")})
+    given = {name: value.to("meta") for name, value in inputs(plain).items()}
+    anchors = {"anchors": anchored(plain)["anchors"].to("meta"), "anchor_positions": anchored(plain)["anchor_positions"]}
+    mask = torch.tensor([[True, True, False], [True, True, True]])
+    assert run_model(elsewhere, **given, **anchors, anchor_mask=mask).device.type == "meta"
+    cache = elsewhere.cache_anchors(**anchors, encoder_hidden_states=given["encoder_hidden_states"], anchor_mask=mask)
+    assert cache.mask.device.type == "meta"
 
 
 def test_what_is_kept_in_float32_is_what_stock_wan_keeps(plain: Any) -> None:
@@ -529,7 +574,7 @@ BAD_ANCHORS: list[tuple[dict[str, Any], str]] = [
         ({"hidden_states": torch.zeros(BATCH, 16, FRAMES, HEIGHT, 7)}, "the video: width of 7 latents is not a multiple of the patch size 2"),
         ({"hidden_states": torch.zeros(BATCH, 16, 0, HEIGHT, WIDTH)}, "the video: frames of 0 latents"),
         ({"timestep": torch.tensor(1.0)}, r"timestep must have a number per sample \(2,\) or per latent frame \(2, 3\), not \(\)"),
-        ({"timestep": torch.zeros(BATCH, FRAMES * FRAME_TOKENS)}, r"per latent frame \(2, 3\), not \(2, 18\)"),
+        ({"timestep": torch.zeros(BATCH, FRAMES * FRAME_TOKENS - 1)}, r"per latent frame \(2, 3\), not \(2, 17\)"),
         ({"encoder_hidden_states": torch.zeros(BATCH, 5, 4096)}, r"text must be \(2, T, 16\) for this network, not \(2, 5, 4096\)"),
         ({"encoder_hidden_states": torch.zeros(1, 5, TEXT_DIM)}, r"text must be \(2, T, 16\)"),
         ({"encoder_hidden_states_image": torch.zeros(BATCH, 7, IMAGE_DIM)}, "takes no embedding of a picture"),
