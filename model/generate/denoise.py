@@ -125,14 +125,15 @@ class Denoiser:
             start = noisy(fixed, noise[:, :, :given], sampler.sigmas[step].expand(1).to(noise.device)) if self.layout.beside else fixed
             whole = torch.cat([start, latents], dim=2).to(dtype)
             velocity = self._guided(whole, timestep.to(noise.device).expand(1), conditions, observer)
-            latents = sampler.step(velocity[:, :, given:].float(), step, latents)
+            latents = sampler.step(velocity[:, :, given:], step, latents)
         return torch.cat([fixed, latents], dim=2)
 
     def _guided(self, latents: Tensor, timestep: Tensor, conditions: Conditions, observer: AttentionObserver | None) -> Tensor:
-        with_all = self._velocity(latents, timestep, conditions, observer, True)
+        """The velocity, float32: guidance multiplies the small difference of two passes, which half the bits would round away."""
+        with_all = self._velocity(latents, timestep, conditions, observer, True).float()
         if self.guidance.scale == 1:
             return with_all
-        without = self._velocity(latents, timestep, self.guidance.without(conditions), None, False)
+        without = self._velocity(latents, timestep, self.guidance.without(conditions), None, False).float()
         return without + self.guidance.scale * (with_all - without)
 
     def _velocity(self, latents: Tensor, timestep: Tensor, conditions: Conditions, observer: AttentionObserver | None, with_all: bool) -> Tensor:

@@ -235,6 +235,25 @@ def euler_by_hand(network: Any, noise: Tensor, sampling: SamplerOptions, tokens:
     return latents
 
 
+def test_half_precision_guides_in_float32(conditions: Conditions) -> None:
+    """One Euler step from both passes' velocities, combined in float32."""
+    half, noise, sampling = ours(stock(), **HEARING), draw(1, 16, FRAMES, 4, 4), SamplerOptions("euler", 1, SHIFT)
+    cast(half, torch.bfloat16)
+    velocities: list[Tensor] = []
+    handle = half.register_forward_hook(lambda _module, _given, output: velocities.append(output[0]))
+    found = denoiser(half, scale=5.0, sampling=sampling).denoise(noise, conditions)
+    handle.remove()
+    given, without = velocities
+    assert given.dtype == torch.bfloat16
+    sigmas = Sampler(sampling).sigmas
+
+    def stepped(velocity: Tensor) -> Tensor:
+        return noise + (sigmas[1] - sigmas[0]) * velocity.float()
+
+    torch.testing.assert_close(found, stepped(without.float() + 5 * (given.float() - without.float())), rtol=0, atol=1e-6)
+    assert (found - stepped(without + 5 * (given - without))).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("cached", [False, True], ids=["anchors", "cache"])
 @torch.no_grad()
 def test_all_conditions_reach_the_network(network: AnchorWanTransformer3DModel, conditions: Conditions, cached: bool) -> None:
