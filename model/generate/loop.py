@@ -25,6 +25,7 @@ class Handover:
 
     Attributes:
         condition: (1, C, n, h, w) latents that are given to the next chunk; beside (see ``model.layout``) all latents of it, grey where none is given.
+            Of the last chunk n is 0: nobody is given anything.
         held: (3, T, H, W) frames that wait to be blended with the next chunk's.
     """
 
@@ -95,7 +96,8 @@ class ChunkLoop:
         is_last = chunk.number + 1 == len(self.plan)
         shown = frames[:, : frames.shape[1] - chunk.surplus]
         ready, held = join(None if handover is None else handover.held, shown, self.plan.overlap, is_last)
-        return ChunkVideo(chunk, ready, Handover(self._given_next(latents, frames).cpu(), held))
+        condition = latents[:, :, :0] if is_last else self._given_next(latents, frames)  # in some layouts a whole pass of the codec
+        return ChunkVideo(chunk, ready, Handover(condition.cpu(), held))
 
     def _start(self, image: Tensor | None, handover: Handover | None) -> tuple[int, Tensor | None]:
         if handover is not None:

@@ -194,6 +194,23 @@ def test_what_is_handed_over_does_not_grow() -> None:
     assert sizes == {((1, 48, 2, 2, 2), (3, 4, SIZE, SIZE))}
 
 
+@pytest.mark.parametrize("continuation", BOTH)
+@pytest.mark.parametrize("beside", [False, True], ids=["in place", "beside"])
+def test_behind_the_last_chunk_nothing_is_encoded(continuation: Continuation, beside: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[int] = []
+    encode = PixelUnshuffleCodec.encode
+
+    def seen(self: PixelUnshuffleCodec, frames: Tensor) -> Tensor:
+        encoded.append(frames.shape[2])
+        return encode(self, frames)
+
+    monkeypatch.setattr(PixelUnshuffleCodec, "encode", seen)
+    made = list(make_loop(ChunkPlan(83, latents=5), blurred, continuation, beside).run())
+    assert len(encoded) == (0 if continuation == "latents" and not beside else len(made) - 1)
+    assert made[-1].handover.condition.shape == (1, 48, 0, 2, 2)
+    assert all(chunk.handover.condition.shape[2] for chunk in made[:-1])
+
+
 # (d) noise
 
 
