@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from model.disk import disk_error
 from model.errors import ModelInputError
 
 NAME = "attention.jsonl"
@@ -57,11 +58,18 @@ def latent_seconds(first_frame: int, latents: int, temporal_factor: int, rate: F
 
 
 def append(path: Path, row: ChunkAttention) -> None:
-    """Add a chunk; it is on the disk afterwards."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """Add a chunk; it is on the disk afterwards.
+
+    Raises:
+        ModelInputError: the disk is full, or cannot be written any more.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise disk_error(path, error) from error
 
 
 def read(path: Path) -> list[ChunkAttention]:

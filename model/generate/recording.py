@@ -20,6 +20,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from torch import Tensor
 
 from model.audio.protocols import SAMPLE_RATE
+from model.disk import disk_error
 from model.errors import ModelInputError
 from model.generate.options import RecordingOptions
 
@@ -40,7 +41,7 @@ class Sound(Protocol):
 
 
 class Recording:
-    """A video that grows. A context manager: leaving it closes the file that grows, and keeps it.
+    """A video that grows. A context manager: leaving it closes the file that grows, and keeps it if there is something in it.
 
     Attributes:
         path: the file that grows, beside the video that it will be.
@@ -65,7 +66,7 @@ class Recording:
         self.path = out.with_name(out.name + PARTIAL)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("ab")
+            self._file = self.path.open("ab", buffering=0)  # with a buffer, what a full disk did not take would be written again when it is closed
         except OSError as error:
             raise ModelInputError(f"{self.path} cannot be written ({error.strerror}); choose another --out") from error
         self.bytes_written = self._file.seek(0, os.SEEK_END)
@@ -75,24 +76,37 @@ class Recording:
 
         Args:
             frames: (T, H, W, 3) uint8, on the CPU.
+
+        Raises:
+            ModelInputError: the disk is full, or cannot be written any more.
         """
         if tuple(frames.shape[1:]) != self._shape or not len(frames):
             raise ValueError(f"frames of this recording are (T, {', '.join(map(str, self._shape))}), not {tuple(frames.shape)}")
-        self._file.write(self._coded(frames.numpy()))
-        self._sync()
+        content = memoryview(self._coded(frames.numpy()))
+        try:
+            while content:
+                content = content[self._file.write(content) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise disk_error(self.path, error) from error
         self.bytes_written = self._file.tell()
 
     def truncate(self, length: int) -> None:
         """Cut back to what had been written when some chunk was done.
 
         Raises:
-            ModelInputError: the file is shorter than that.
+            ModelInputError: the file is shorter than that, or cannot be written any more.
         """
+        if length and not self.bytes_written:
+            raise ModelInputError(f"{self.path}, in which the video grew, is gone, so the video cannot be gone on with; begin anew with --restart")
         if length > self.bytes_written:
             raise ModelInputError(f"{self.path} has {self.bytes_written} bytes where {length} were written; begin anew with --restart")
-        self._file.truncate(length)
-        self._file.seek(length)
-        self._sync()
+        try:
+            self._file.truncate(length)
+            self._file.seek(length)
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise disk_error(self.path, error) from error
         self.bytes_written = length
 
     def finish(self, out: Path, audio: Sound | None = None) -> int:
@@ -129,18 +143,18 @@ class Recording:
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Close the file that grows; calling it twice is fine."""
+        """Close the file that grows, and remove it when nothing is in it; calling it twice is fine."""
+        if self._file.closed:
+            return
         self._file.close()
+        if not self.bytes_written:
+            self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-    def _sync(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
 
     def _coded(self, frames: np.ndarray) -> bytes:
         encoder = self._encoder()

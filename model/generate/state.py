@@ -4,6 +4,8 @@
     chunks.jsonl        one line per chunk, for people
     carry.safetensors   what the next chunk begins with; replacing it is what makes a chunk done
 
+Until a chunk is done there is nothing that other settings could spoil: they replace those that are there.
+
 A chunk's frames go to the disk first, then its line in the log, then the carry. Whatever a killed run left behind the carry (frames, a line, a file under a
 temporary name) is cut off when the run goes on.
 """
@@ -20,6 +22,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from model.attention_log import NAME as ATTENTION
+from model.disk import disk_error
 from model.errors import ModelInputError
 
 FOLDER = ".state"
@@ -39,7 +43,7 @@ class Carry:
         bytes_written: length of the file that grows, see Recording.
         frames_written: frames in it.
         held: (3, T, H, W) float32, frames that wait for the next chunk, see blend.
-        latents: (C, p, h, w) float32, the last latents of the chunk.
+        latents: (C, p, h, w) float32, the last latents of the chunk; of the last chunk none, p = 0.
     """
 
     chunk: int
@@ -82,6 +86,8 @@ class RunState:
             _take_settings(folder, out, settings)
             state = cls(folder, _read_carry(folder / CARRY))
             state._cut_log()
+            if state.carry is None:
+                (folder / ATTENTION).unlink(missing_ok=True)
         except OSError as error:
             raise ModelInputError(f"{folder} cannot be written ({error.strerror}); choose another --out") from error
         return state
@@ -97,26 +103,29 @@ class RunState:
         Args:
             carry: what the next one begins with.
             line: what to say about it in the log, as JSON can hold it; its number is added.
+
+        Raises:
+            ModelInputError: the disk is full, or cannot be written any more; the chunk is not done.
         """
         if carry.chunk != self.next_chunk:
             raise ValueError(f"chunk {self.next_chunk} is to be done next, not {carry.chunk}")
-        with (self.folder / LOG).open("a") as log:
-            log.write(json.dumps({"chunk": carry.chunk} | dict(line)) + "\n")
-            log.flush()
-            os.fsync(log.fileno())
         numbers = {"chunk": carry.chunk, "bytes_written": carry.bytes_written, "frames_written": carry.frames_written}
         tensors = {"held": carry.held.float().cpu().contiguous(), "latents": carry.latents.float().cpu().contiguous()}
-        _write(self.folder / CARRY, save(tensors, {"carry": json.dumps(numbers)}))  # one entry: several come in any order
+        content = save(tensors, {"carry": json.dumps(numbers)})  # one entry: several come in any order
+        try:
+            with (self.folder / LOG).open("a") as log:
+                log.write(json.dumps({"chunk": carry.chunk} | dict(line)) + "\n")
+                log.flush()
+                os.fsync(log.fileno())
+            _write(self.folder / CARRY, content)
+        except OSError as error:
+            raise disk_error(self.folder, error) from error
         self.carry = carry
-
-    def log(self) -> list[dict[str, Any]]:
-        """The lines of the chunks that are done."""
-        return [json.loads(line) for line in self._lines()[: self.next_chunk]]
 
     def remove(self) -> None:
         """Remove the folder: the video is there, or not wanted any more. Files that are not this run's stay."""
         if self.folder.is_dir():
-            for name in (CARRY, LOG, SETTINGS):  # the carry first: without it, nothing is done
+            for name in (CARRY, LOG, ATTENTION, SETTINGS):  # the carry first: without it, nothing is done
                 (self.folder / name).unlink(missing_ok=True)
             if not any(self.folder.iterdir()):
                 self.folder.rmdir()
@@ -141,14 +150,14 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _take_settings(folder: Path, out: Path, settings: Mapping[str, Any]) -> None:
-    """Write the settings of a new run, or compare them with those of the one that is there."""
+    """Write the settings of a run that has done nothing yet, or compare them with those of the chunks that are done."""
     path = folder / SETTINGS
     content = json.loads(json.dumps(settings))
-    if not path.exists():
-        if (folder / CARRY).exists():
-            raise ModelInputError(f"{path} is gone, so nobody knows what {out.name} was begun with; begin anew with --restart")
+    if not (folder / CARRY).exists():
         _write(path, json.dumps({"hash": _hash(content), "settings": content}, indent=1).encode())
         return
+    if not path.exists():
+        raise ModelInputError(f"{path} is gone, so nobody knows what {out.name} was begun with; begin anew with --restart")
     try:
         known = json.loads(path.read_bytes())
         before, known_hash = known["settings"], known["hash"]

@@ -1,3 +1,5 @@
+import errno
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -42,6 +44,15 @@ def test_seconds_are_the_middle_of_what_a_latent_shows() -> None:
     rate, factor, first = Fraction(24), 4, 100
     shown = [range(first, first + 1), *(range(first + factor * i - factor + 1, first + factor * i + 1) for i in range(1, 4))]
     assert latent_seconds(first, 4, factor, rate) == pytest.approx([(frames.start + frames.stop) / 2 / 24 for frames in shown], abs=1e-6)
+
+
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ModelInputError, match=r"the disk of .*attention.jsonl is full; what is finished is kept: make room and run the same command again"):
+        append(tmp_path / "attention.jsonl", row(0))
 
 
 @pytest.mark.parametrize("text", ["not json\n", "[1, 2]\n", '{"chunk": 0}\n', '{"chunk":0,"first_frame":0,"seconds":[1],"anchors":[],"mass":[],"video":[]}\n'])

@@ -1,6 +1,8 @@
 """What was recorded is decoded again: drawn numbers, times, clicks."""
 
+import errno
 import io
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -190,7 +192,50 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     with Recording(tmp_path / "a.mp4", WIDTH, HEIGHT, RATE) as recording:
         with pytest.raises(ModelInputError, match="holds no frame"):
             recording.finish(tmp_path / "a.mp4")
-        with pytest.raises(ModelInputError, match="has 0 bytes where 7 were written; begin anew with --restart"):
-            recording.truncate(7)
         with pytest.raises(ValueError, match="frames of this recording"):
             recording.append(torch.zeros(3, 8, 8, 3, dtype=torch.uint8))
+        recording.append(CHUNKS[1])
+        with pytest.raises(ModelInputError, match=r"has \d+ bytes where 700000 were written; begin anew with --restart"):
+            recording.truncate(700_000)
+
+
+def test_a_file_that_is_gone_is_said_and_not_left_empty(tmp_path: Path) -> None:
+    with Recording(tmp_path / "a.mp4", WIDTH, HEIGHT, RATE) as recording:
+        with pytest.raises(ModelInputError, match=r"a.mp4.partial.h264, in which the video grew, is gone, .* begin anew with --restart"):
+            recording.truncate(7)
+        recording.truncate(0)
+    assert list(tmp_path.iterdir()) == []
+    recording.close()
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+FULL = r"the disk of .*a.mp4.partial.h264 is full; what is finished is kept: make room and run the same command again"
+
+
+def test_a_disk_that_fills_is_said_and_what_is_finished_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Recording(tmp_path / "a.mp4", WIDTH, HEIGHT, RATE) as recording:
+        recording.append(CHUNKS[0])
+        committed = recording.bytes_written
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            with pytest.raises(ModelInputError, match=FULL):
+                recording.append(CHUNKS[2])
+            with pytest.raises(ModelInputError, match=FULL):
+                recording.truncate(committed)
+            patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error")))
+            with pytest.raises(ModelInputError, match=r"cannot be written any more \(Input/output error\); what is finished is kept"):
+                recording.append(CHUNKS[2])
+    with Recording(tmp_path / "a.mp4", WIDTH, HEIGHT, RATE) as recording:
+        recording.truncate(committed)
+        assert recording.finish(tmp_path / "a.mp4") == len(CHUNKS[0])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
+def test_leaving_a_full_disk_says_nothing_else(tmp_path: Path) -> None:
+    """What could not be written is not tried again when the file is closed."""
+    (tmp_path / "a.mp4.partial.h264").symlink_to("/dev/full")
+    with pytest.raises(ModelInputError, match=FULL), Recording(tmp_path / "a.mp4", WIDTH, HEIGHT, RATE) as recording:
+        recording.append(CHUNKS[0])

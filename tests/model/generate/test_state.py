@@ -1,6 +1,10 @@
 """A run that is killed anywhere goes on after its last finished chunk, and ends with the same files."""
 
+import errno
 import json
+import os
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from model.generate.state import Carry, RunState, differences
 
 SETTINGS = {"seed": 1, "size": [64, 48], "prompt": "a walk", "sampler": {"steps": 4, "shift": 3.0}}
 CHUNKS = 5
+EMPTY = Carry(0, 0, 0, torch.zeros(3, 0, 1, 1), torch.zeros(1, 0, 1, 1))
 
 
 def made(chunk: int, before: Carry | None) -> Tensor:
@@ -95,7 +100,7 @@ def test_a_carry_comes_back_to_the_bit(tmp_path: Path) -> None:
     assert (state.next_chunk, state.carry.bytes_written, state.carry.frames_written) == (1, 100, 77)
     assert torch.equal(state.carry.held, held[:, ::2])
     assert torch.equal(state.carry.latents, latents)
-    assert state.log() == [{"chunk": 0, "seconds": 1.5}]
+    assert [json.loads(line) for line in (state.folder / "chunks.jsonl").read_text().splitlines()] == [{"chunk": 0, "seconds": 1.5}]
     state.commit(Carry(1, 100, 77, held[:, :0], latents), {})
     assert RunState.open(tmp_path / "v.mp4", SETTINGS).carry.held.shape == (3, 0, 6, 8)  # type: ignore[union-attr]
 
@@ -116,17 +121,24 @@ def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
     assert "--restart" in said
     assert "prompt" not in said
     state = RunState.open(tmp_path / "v.mp4", changed, restart=True)
-    assert (state.carry, state.next_chunk, state.log()) == (None, 0, [])
+    assert (state.carry, state.next_chunk, [path.name for path in state.folder.iterdir()]) == (None, 0, ["settings.json"])
+
+
+def begun(out: Path, settings: dict[str, Any]) -> RunState:
+    """A run that has one chunk."""
+    state = RunState.open(out, settings)
+    state.commit(EMPTY, {})
+    return state
 
 
 def test_settings_are_compared_as_they_are_stored(tmp_path: Path) -> None:
-    RunState.open(tmp_path / "v.mp4", {"size": (64, 48), "options": {}})
-    RunState.open(tmp_path / "v.mp4", {"options": {}, "size": [64, 48]})
+    begun(tmp_path / "v.mp4", {"size": (64, 48), "options": {}})
+    assert RunState.open(tmp_path / "v.mp4", {"options": {}, "size": [64, 48]}).next_chunk == 1
     assert differences({"a": {"b": 1}, "c": {}}, {"a": {"b": 1, "d": 2}}) == ["a.d: not there, now 2", "c: {}, now not there"]
 
 
 def test_a_refusal_names_some_settings_of_many(tmp_path: Path) -> None:
-    RunState.open(tmp_path / "v.mp4", {f"s{n}": n for n in range(20)})
+    begun(tmp_path / "v.mp4", {f"s{n}": n for n in range(20)})
     with pytest.raises(ModelInputError, match=r"s15: 15, now not there and 12 more\)"):
         RunState.open(tmp_path / "v.mp4", {})
 
@@ -156,6 +168,49 @@ def test_removing_leaves_what_is_not_its_own(tmp_path: Path) -> None:
     (state.folder / "notes.txt").write_text("mine")
     state.remove()
     assert [path.name for path in state.folder.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("before", [b"{", b"other"])
+def test_before_the_first_chunk_other_settings_are_taken(tmp_path: Path, before: bytes) -> None:
+    """What failed, or was stopped, before anything was made binds nobody."""
+    state = RunState.open(tmp_path / "v.mp4", {"preset": "nonsense"})
+    if before == b"{":
+        (state.folder / "settings.json").write_bytes(before)
+    (state.folder / "attention.jsonl").write_text("of a chunk that was not finished\n")
+    state = begun(tmp_path / "v.mp4", SETTINGS)
+    assert sorted(path.name for path in state.folder.iterdir()) == ["carry.safetensors", "chunks.jsonl", "settings.json"]
+    with pytest.raises(ModelInputError, match="preset: not there, now"):
+        RunState.open(tmp_path / "v.mp4", SETTINGS | {"preset": "medium"})
+    assert RunState.open(tmp_path / "v.mp4", SETTINGS).next_chunk == 1
+
+
+def test_a_new_beginning_forgets_the_attention(tmp_path: Path) -> None:
+    state = begun(tmp_path / "v.mp4", SETTINGS)
+    (state.folder / "attention.jsonl").write_text("{}\n")
+    RunState.open(tmp_path / "v.mp4", SETTINGS)
+    assert (state.folder / "attention.jsonl").exists()
+    RunState.open(tmp_path / "v.mp4", SETTINGS, restart=True)
+    assert not (state.folder / "attention.jsonl").exists()
+
+
+@pytest.mark.parametrize("call", [1, 2, 3], ids=["log", "carry", "folder"])
+def test_a_full_disk_is_said_and_what_is_finished_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
+    state = begun(tmp_path / "v.mp4", SETTINGS)
+    calls, sync = count(1), os.fsync
+
+    def full(file: int) -> None:
+        if next(calls) == call:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(ModelInputError, match=r"the disk of .*v.mp4.state is full; what is finished is kept: make room and run the same command again"):
+            state.commit(replace(EMPTY, chunk=1), {})
+    again = RunState.open(tmp_path / "v.mp4", SETTINGS)
+    assert again.next_chunk == (2 if call == 3 else 1)  # the last only makes sure that the carry, which is in place, stays there
+    again.commit(replace(EMPTY, chunk=again.next_chunk), {})
+    assert len((again.folder / "chunks.jsonl").read_text().splitlines()) == again.next_chunk
 
 
 def test_a_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
