@@ -1,6 +1,7 @@
 """The picture of the attention to anchors over a video: each anchor's share as a line, and all of them as a map (Gloria, figures 9 and 10)."""
 
 import io
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,9 +61,9 @@ class Course:
         names: of the K anchors.
         kinds: of the anchors.
         seconds: (T,) middle of each latent frame; what two chunks both show counts once.
-        mass: (T, K) shares of the anchors.
+        mass: (T, K) shares of the anchors; nan where a chunk was not recorded.
         chunk_seconds: (N,) middle of each chunk.
-        chunk_mass: (N, K) means over the latent frames of each chunk.
+        chunk_mass: (N, K) means over the latent frames of each chunk; nan where it was not recorded.
         prompts: when each begins, and its words.
     """
 
@@ -113,7 +114,12 @@ def draw(record: Path, out: Path) -> Path:
 
 
 def course(chunks: Sequence[ChunkAttention]) -> Course:
-    """One run of latent frames out of chunks that overlap: what a chunk was given has been counted in the chunk before."""
+    """One run of latent frames out of chunks that overlap: what a chunk was given has been counted in the chunk before.
+
+    A run that was recorded only at times lacks chunks; where they would be there is nothing, nan.
+    """
+    names, expected = chunks[0].anchors, 0
+    nothing = [math.nan] * len(names)
     seconds: list[float] = []
     mass: list[list[float]] = []
     middles: list[float] = []
@@ -123,15 +129,27 @@ def course(chunks: Sequence[ChunkAttention]) -> Course:
         new = [index for index, second in enumerate(chunk.seconds) if not seconds or second > seconds[-1]]
         if not new:
             continue
+        missing, expected = chunk.chunk - expected, chunk.chunk + 1
+        rows = [chunk.mass[index] for index in new]
+        middle = (chunk.seconds[new[0]] + chunk.seconds[new[-1]]) / 2
+        if missing > 0:
+            lost = _filled(seconds, chunk.seconds[new[0]], missing * len(new))
+            seconds, mass = seconds + lost, mass + [nothing] * len(lost)
+            middles, means = middles + _filled(middles, middle, missing), means + [np.array(nothing)] * missing
         if chunk.prompt and (not prompts or prompts[-1][1] != chunk.prompt):
             prompts.append((chunk.seconds[new[0]], chunk.prompt))
-        rows = [chunk.mass[index] for index in new]
-        middles.append((chunk.seconds[new[0]] + chunk.seconds[new[-1]]) / 2)
+        middles.append(middle)
         means.append(np.mean(rows, axis=0))
         seconds += [chunk.seconds[index] for index in new]
         mass += rows
-    names = chunks[0].anchors
     return Course(names, [_kind(name) for name in names], np.array(seconds), np.array(mass), np.array(middles), np.array(means), prompts)
+
+
+def _filled(times: Sequence[float], until: float, count: int) -> list[float]:
+    """Times of so many things that are missing behind the last of times, or from the video's beginning on."""
+    last = times[-1] if times else -until / (2 * count + 1)
+    between: list[float] = np.linspace(last, until, count + 2)[1:-1].tolist()
+    return between
 
 
 def png(shown: Course) -> bytes:
@@ -167,6 +185,8 @@ def _draw_lines(axes: Axes, shown: Course) -> None:
         if shown.is_long:
             axes.plot(shown.seconds, shown.mass[:, index], color=KIND_COLOURS[kind], linewidth=0.5, alpha=0.18)
         axes.plot(shown.middles, shown.means[:, index], label=name, **style)
+        if alone := _alone(shown.means[:, index]):
+            axes.plot(shown.middles[alone], shown.means[alone, index], "o", color=KIND_COLOURS[kind], markersize=3)
     means = shown.means
     if _is_wide(means):
         axes.set_yscale("log")
@@ -183,7 +203,7 @@ def _draw_lines(axes: Axes, shown: Course) -> None:
 
 def _draw_map(figure: Figure, axes: Axes, shown: Course) -> None:
     """A row for each anchor, a column for each chunk, or of a short video for each latent frame."""
-    highest = max(float(shown.means.max()), LEAST_SHARE)
+    highest = max(float(np.nanmax(shown.means)), LEAST_SHARE)
     norm = Normalize(0, highest)
     if _is_wide(shown.means):
         norm = LogNorm(max(LEAST_SHARE, float(shown.means[shown.means > 0].min())), highest, clip=True)
@@ -239,8 +259,14 @@ def _tick(seconds: float) -> int:
 
 def _is_wide(mass: NDArray[np.float64]) -> bool:
     """Whether a linear scale would hide anchors: the mean of one is far below that of another."""
-    means = mass.mean(axis=0)
+    means = np.nanmean(mass, axis=0)
     return bool(means.min() > 0 and means.max() / means.min() > WIDE)
+
+
+def _alone(values: NDArray[np.float64]) -> list[int]:
+    """Of which a line has nothing to draw: there is nothing before and nothing behind."""
+    there = np.pad(np.isfinite(values), 1)
+    return [int(index) for index in np.flatnonzero(there[1:-1] & ~there[:-2] & ~there[2:])]
 
 
 def _edges(middles: NDArray[np.float64], end: float) -> NDArray[np.float64]:

@@ -47,17 +47,16 @@ class AttentionRecord:
         active: whether observations count now.
     """
 
-    def __init__(self, tokens: TokenCounts, blocks: Collection[int] | None = None, rows: slice | None = None, scores_at_once: int = SCORES_AT_ONCE) -> None:
+    def __init__(self, tokens: TokenCounts, blocks: Collection[int] | None = None, scores_at_once: int = SCORES_AT_ONCE) -> None:
         """Begin with nothing seen.
 
         Args:
             tokens: of the chunks to come.
             blocks: indices of those that are recorded; None for every fourth.
-            rows: of the batch that are recorded, for instance those with the prompt where guidance runs both halves at once; None for all.
             scores_at_once: numbers that may be in memory at the same time.
         """
         self.active = True
-        self._tokens, self._blocks, self._rows, self._at_once = tokens, blocks, rows or slice(None), scores_at_once
+        self._tokens, self._blocks, self._at_once = tokens, blocks, scores_at_once
         self._sum = torch.zeros(tokens.frames, tokens.anchors + 1, dtype=torch.float64)
         self._count = 0
 
@@ -73,11 +72,10 @@ class AttentionRecord:
         wanted = self._tokens
         if key.shape[1] != wanted.total or query.shape[1] not in {wanted.total, wanted.video}:
             raise ValueError(f"{query.shape[1]} queries and {key.shape[1]} keys are not those of {wanted}")
-        asked, keys = query[self._rows, : wanted.video], key[self._rows]
-        masks = [None] * len(asked) if key_mask is None else key_mask.expand(len(key), -1, -1, -1)[self._rows, 0, 0]
+        masks = [None] * len(key) if key_mask is None else key_mask.expand(len(key), -1, -1, -1)[:, 0, 0]
         for row, mask in enumerate(masks):
             for head in range(query.shape[2]):
-                self._add(self._masses(asked[row, :, head], keys[row, :, head].float(), mask))
+                self._add(self._masses(query[row, : wanted.video, head], key[row, :, head].float(), mask))
 
     def result(self) -> Tensor:
         """(F, K + 1) float64 on the CPU: the mass of each anchor, then that of the video. Every row sums to 1.

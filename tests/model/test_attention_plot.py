@@ -2,15 +2,18 @@
 
 import io
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
 from PIL import Image
 
 from model.attention_log import ChunkAttention, append, latent_seconds
-from model.attention_plot import course, draw
+from model.attention_plot import course, draw, png
 from model.errors import ModelInputError
 from schemas.vocabulary import AnchorKind
 
@@ -49,6 +52,40 @@ def test_what_chunks_share_counts_once() -> None:
     assert [prompt for _, prompt in shown.prompts] == ["she waits", "she laughs"]
     first_new = 3 * FACTOR * (LATENTS - PREFIX) + FACTOR * PREFIX  # the last frame of the first latent that chunk 3 made itself
     assert shown.prompts[1][0] == pytest.approx((first_new + 1 - FACTOR / 2) / 16)
+
+
+@pytest.mark.parametrize("lost", [[1], [0, 1], [1, 2, 4]], ids=["one", "the first", "several"])
+def test_where_a_chunk_was_not_recorded_there_is_nothing(lost: list[int]) -> None:
+    whole, shown = course(chunks(6)), course([row for row in chunks(6) if row.chunk not in lost])
+    assert np.flatnonzero(np.isnan(shown.chunk_mass).all(axis=1)).tolist() == lost
+    kept = [number for number in range(6) if number not in lost]
+    assert np.allclose(shown.chunk_mass[kept], whole.chunk_mass[kept])
+    assert np.allclose(shown.chunk_seconds, whole.chunk_seconds, atol=0.5)
+    for times in (shown.seconds, shown.chunk_seconds):
+        assert times[0] > -1e-9
+        assert (np.diff(times) > 0).all()
+    there = np.isfinite(shown.mass).all(axis=1)
+    rows = [row for row in chunks(6) if row.chunk in kept]
+    assert {second for row in rows for second in row.seconds[PREFIX:]} <= set(shown.seconds[there])
+    between = [(before.seconds[-1], after.seconds[0]) for before, after in pairwise(rows) if after.chunk > before.chunk + 1]
+    assert all(((shown.seconds > low) & (shown.seconds < high) & ~there).any() for low, high in between)
+
+
+def test_lines_end_where_a_chunk_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[np.ndarray] = []
+    plot = Axes.plot
+
+    def see(axes: Axes, x: np.ndarray, y: np.ndarray, *form: str, **style: Any) -> Any:
+        drawn.append(y)
+        return plot(axes, x, y, *form, **style)
+
+    monkeypatch.setattr(Axes, "plot", see)
+    shown = course([row for row in chunks(20) if row.chunk not in {4, 6}])
+    png(shown)
+    lines = [y for y in drawn if len(y) == 20]
+    assert len(lines) == len(NAMES)
+    assert all(np.flatnonzero(np.isnan(y)).tolist() == [4, 6] for y in lines)
+    assert [y.tolist() for y in drawn if len(y) == 1] == [[share] for share in shown.chunk_mass[5]]  # what no line joins to anything is a point
 
 
 @pytest.mark.parametrize("count", [1, 4, 20], ids=["one chunk", "short", "long"])

@@ -43,9 +43,9 @@ def test_what_is_padding_gets_nothing() -> None:
     mask = torch.ones(BATCH, 1, 1, COUNTS.total, dtype=torch.bool)
     mask[0, ..., COUNTS.video + COUNTS.per_anchor :] = False
     query, key = drawn(COUNTS.total, 0), drawn(COUNTS.total, 1)
-    record, first = AttentionRecord(COUNTS), AttentionRecord(COUNTS, rows=slice(0, 1))
-    for each in (record, first):
-        each.observe(0, query, key, mask)
+    record, first = AttentionRecord(COUNTS), AttentionRecord(COUNTS)
+    record.observe(0, query, key, mask)
+    first.observe(0, query[:1], key[:1], mask[:1])
     assert torch.allclose(record.result(), dense(query, key, mask), atol=1e-6)
     assert torch.allclose(first.result(), dense(query[:1], key[:1], mask[:1]), atol=1e-6)
     assert first.result()[:, 1].tolist() == [0, 0, 0]
@@ -68,8 +68,8 @@ def test_each_frame_looks_at_whom_it_looks_for() -> None:
     assert torch.allclose(record.result(), torch.tensor([[0, 1, 0], [1, 0, 0], [0, 0, 1]], dtype=torch.float64), atol=1e-9)
 
 
-def test_blocks_steps_and_rows_are_chosen_and_averaged() -> None:
-    record = AttentionRecord(COUNTS, rows=slice(1, 2))
+def test_blocks_and_steps_are_chosen_and_averaged() -> None:
+    record = AttentionRecord(COUNTS)
     pairs = [(drawn(COUNTS.total, seed), drawn(COUNTS.total, seed + 50)) for seed in range(3)]
     record.observe(0, *pairs[0], None)
     record.observe(3, *pairs[1], None)  # not one of every fourth
@@ -77,7 +77,7 @@ def test_blocks_steps_and_rows_are_chosen_and_averaged() -> None:
     record.observe(4, *pairs[1], None)
     record.active = True
     record.observe(8, *pairs[2], None)
-    wanted = (dense(pairs[0][0][1:], pairs[0][1][1:], None) + dense(pairs[2][0][1:], pairs[2][1][1:], None)) / 2
+    wanted = (dense(*pairs[0], None) + dense(*pairs[2], None)) / 2
     assert torch.allclose(record.result(), wanted, atol=1e-6)
 
     chosen = AttentionRecord(COUNTS, blocks={3})
