@@ -61,7 +61,8 @@ class Growth:
 def make_inputs(folder: Path, seconds: float) -> None:
     """A checkpoint, anchors and a sound in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run([sys.executable, "-m", "model", "init", "--out", str(folder / "checkpoint")], cwd=ROOT, check=True)
+    if not (folder / "checkpoint").exists():
+        subprocess.run([sys.executable, "-m", "model", "init", "--out", str(folder / "checkpoint")], cwd=ROOT, check=True)
     (folder / "anchors").mkdir(exist_ok=True)
     for name, colour in {"global": (200, 60, 60), "viewpoint-left": (60, 200, 60), "expression-happy": (60, 60, 200)}.items():
         Image.new("RGB", (64, 64), colour).save(folder / "anchors" / f"{name}.png")
@@ -141,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = options.folder or Path(temporary)
         make_inputs(folder, options.minutes * 60)
         out, started = folder / "video.mp4", time.perf_counter()
-        subprocess.run(generate_command(folder, out, options.minutes * 60), cwd=ROOT, check=True)
+        subprocess.run([*generate_command(folder, out, options.minutes * 60), "--restart"], cwd=ROOT, check=True)
         log = chunk_log(out)
         found = growth(log, time.perf_counter() - started)
         if options.plot:
