@@ -54,7 +54,7 @@ def run(command: Command, console: Console) -> None:
         with new_folder(command.out):
             from model.create import create
 
-            create(command.preset, command.stock, command.seed).save(command.out)
+            create(command.preset, command.stock, command.seed, command.wav2vec2).save(command.out)
         console.print(f"{command.out}: {command.preset}", markup=False)
     else:
         with new_folder(command.out):

@@ -94,13 +94,21 @@ class Checkpoint:
         return Layout.of(self.transformer.config, self.codec)
 
     @classmethod
-    def load(cls, folder: Path, dtype: torch.dtype | None = torch.float32, preset: str | None = None, **changes: Any) -> Self:
+    def load(
+        cls,
+        folder: Path,
+        dtype: torch.dtype | None = torch.float32,
+        preset: str | None = None,
+        audio_features: AudioFeatures | None = None,
+        **changes: Any,
+    ) -> Self:
         """Read a folder.
 
         Args:
             folder: see above.
             dtype: of the network's weights, as stored when None; those that Wan keeps in float32 stay so. The codec is in float32, encoders as they are stored.
             preset: the network has to be this one.
+            audio_features: instead of those in the folder.
             changes: arguments of the network that are to be others than in the folder; see ``load_transformer``.
 
         Raises:
@@ -118,7 +126,7 @@ class Checkpoint:
             _load_codec(folder / "vae"),
             _load_text_encoder(folder / "text_encoder"),
             ClipImageEncoder.load(folder / "image_encoder") if config.get("image_dim") is not None else None,
-            _load_audio_features(folder / "audio_features"),
+            audio_features or _load_audio_features(folder / "audio_features"),
             SamplerOptions.from_scheduler_config(_read_json(folder / "scheduler" / "scheduler_config.json")),
             usage,
         )

@@ -146,6 +146,8 @@ class Init:
     """tiny, wan2_1_t2v_1_3b, wan2_1_i2v_14b, wan2_2_ti2v_5b"""
     stock: MaybeFolder = None
     """folder of the public weights (a diffusers pipeline); tiny needs none"""
+    wav2vec2: MaybeFolder = None
+    """folder of wav2vec 2.0 weights (of transformers) to hear by; log-mel bands, which need no weights, when left out"""
     seed: int = 0
     """of what is random"""
 

@@ -7,8 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from model import presets
+from model.audio.wav2vec2 import Wav2Vec2Features
 from model.checkpoint import Checkpoint, stock_transformer
 from model.conditions.pixel_codec import PixelUnshuffleCodec
 from model.create import create, create_tiny, extend_stock
@@ -132,3 +134,26 @@ def test_a_network_of_public_weights_needs_them(public: Path) -> None:
         create("wan2_2_ti2v_5b", public, 0)
     with pytest.raises(ModelInputError, match="there is no preset 'huge'"):
         create("huge", None, 0)
+
+
+@pytest.fixture(scope="module")
+def wav2vec2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wav2vec2")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24, "conv_dim": [8] * 7}
+    Wav2Vec2Model(Wav2Vec2Config(**sizes, num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2)).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_what_hears_by_wav2vec2_is_written_and_read(name: str, wav2vec2: Path, public: Path, tmp_path: Path) -> None:
+    create(name, public if name == "small" else None, 0, wav2vec2).save(tmp_path / "new")
+    loaded = Checkpoint.load(tmp_path / "new", preset=name)
+    assert isinstance(loaded.audio_features, Wav2Vec2Features)
+    assert loaded.transformer.config.audio_dim == loaded.audio_features.dim == 16
+
+
+def test_a_folder_that_holds_no_wav2vec2_is_told(public: Path) -> None:
+    with pytest.raises(ModelInputError, match="wav2vec2"):
+        create("tiny", None, 0, public / "text_encoder")
