@@ -21,8 +21,8 @@ from jobs.assets import fetch_assets, list_assets
 from jobs.engine import SetupError
 from jobs.options import COMMANDS, Anchors, Assets, Command
 from jobs.run import execute
-from jobs.yaml_options import OptionsError, with_yaml
 from pipeline.failures import InputError
+from schemas.yaml_options import OptionsError, with_yaml
 
 MINIMUM_WIDTH = 150
 """Characters; a log or a narrow window would fold the tables of assets and of characters into ribbons."""

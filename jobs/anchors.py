@@ -15,7 +15,6 @@ from rich.table import Table
 
 from jobs import parts
 from jobs.options import Anchors
-from jobs.yaml_options import OptionsError
 from pipeline import storage
 from pipeline.anchor_frames import anchor_jpegs, check_identity
 from pipeline.failures import InputError
@@ -24,6 +23,7 @@ from pipeline.video.decoders import open_decoder
 from schemas.table import write_table
 from schemas.tables import ANCHORS, CHARACTER_ANCHORS, VIDEOS
 from schemas.vocabulary import AnchorKind, FailureKind, Status
+from schemas.yaml_options import OptionsError
 
 Row = Mapping[str, Any]
 

@@ -19,10 +19,10 @@ from jobs.run_record import PRODUCTS, RunRecord
 from jobs.select import select
 from jobs.stage import Job, StageSummary
 from jobs.summary import print_summary, selection_hash, totals
-from jobs.yaml_options import OptionsError
 from pipeline import storage
 from pipeline.refine.prompting import load_prompts
 from schemas.vocabulary import Stage
+from schemas.yaml_options import OptionsError
 
 Work = Run | Observe | Select | Refine | Pack | Report
 """Commands that work on an output root."""

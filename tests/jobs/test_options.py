@@ -9,7 +9,7 @@ import pytest
 
 from jobs.__main__ import main, parse
 from jobs.options import COMMANDS, Observe, Pack, Run
-from jobs.yaml_options import OptionsError
+from schemas.yaml_options import OptionsError
 
 UNITS = {"minutes": "minute", "cpus_per_worker": "CPUs", "gpus_per_worker": "GPUs", "attempts": "starts", "workers": "number", "least_confidence.*": "0..1"}
 """Ends of names of options, as patterns, to the word that their description must hold."""

@@ -13,10 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
+import fsspec
 import yaml
-
-from pipeline import storage
-from pipeline.failures import InputError
 
 CONFIG = "--config"
 
@@ -39,11 +37,14 @@ def with_yaml(command: type[Any], arguments: Sequence[str]) -> list[str]:
     if uri is None:
         return list(arguments)
     try:
-        content = yaml.safe_load(storage.read_bytes(uri))
-    except InputError as error:
-        raise OptionsError(f"{CONFIG}: {error}") from error
+        with fsspec.open(uri, "rb") as file:
+            content = yaml.safe_load(file)
     except yaml.YAMLError as error:
         raise OptionsError(f"{uri} is not YAML: {error}") from error
+    except FileNotFoundError as error:
+        raise OptionsError(f"{CONFIG}: {uri}: there is no such file; check the path or URL") from error
+    except Exception as error:  # every file system has its own errors
+        raise OptionsError(f"{CONFIG}: {uri} cannot be read ({error}); check the path or URL, and that the package for its kind of URL is installed") from error
     if not isinstance(content, Mapping):
         raise OptionsError(f"{uri} must hold names of options and their values, for example `out: OUT`")
     return [*_arguments(command, content, "", uri), *arguments]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from jobs.yaml_options import OptionsError, with_yaml
+from schemas.yaml_options import OptionsError, with_yaml
 
 
 @dataclass(frozen=True)
