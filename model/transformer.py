@@ -22,6 +22,8 @@ from model.attention import AnchorAttnProcessor, AttentionObserver, KeyValue
 from model.audio.cross_attention import AudioAttention, AudioEmbedder
 from model.errors import ModelInputError
 from model.flops import FlopCount, forward_flops
+from model.input_checks import check_audio, check_cached, check_conditions, check_video, checked_anchors
+from model.modulation import Segment, gated, modulated
 from model.positions import AnchorPositions
 from model.rope import rotary_tables
 
@@ -32,21 +34,6 @@ STOCK_ARGUMENTS = frozenset(WanTransformer3DModel.__init__.__wrapped__.__annotat
 
 NEW_PARAMETERS = "audio_"
 """What the names of the parameters begin with that the stock model does not have."""
-
-CLIP_TEXT_TOKENS = 512
-"""Stock attention to pictures takes the last 512 tokens for text and those before for the picture."""
-
-
-class Segment(NamedTuple):
-    """Neighbouring tokens that are modulated alike, or frame by frame.
-
-    Attributes:
-        tokens: how many.
-        rows: rows of modulation; each is for tokens / rows neighbours.
-    """
-
-    tokens: int
-    rows: int
 
 
 class AnchorCache(NamedTuple):
@@ -89,15 +76,15 @@ class AnchorWanTransformerBlock(WanTransformerBlock):
         """
         shift, scale, gate, feed_shift, feed_scale, feed_gate = (self.scale_shift_table.unsqueeze(0) + temb.float()).unbind(2)
 
-        normed = _modulated(self.norm1(hidden_states.float()), shift, scale, segments).type_as(hidden_states)
+        normed = modulated(self.norm1(hidden_states.float()), shift, scale, segments).type_as(hidden_states)
         attended = self.attn1(normed, None, attention.get("mask"), rotary_emb, **{name: value for name, value in attention.items() if name != "mask"})
-        hidden_states = (hidden_states.float() + _gated(attended, gate, segments)).type_as(hidden_states)
+        hidden_states = (hidden_states.float() + gated(attended, gate, segments)).type_as(hidden_states)
 
         normed = self.norm2(hidden_states.float()).type_as(hidden_states)
         hidden_states = hidden_states + self.attn2(normed, encoder_hidden_states, None, None)
 
-        normed = _modulated(self.norm3(hidden_states.float()), feed_shift, feed_scale, segments).type_as(hidden_states)
-        return (hidden_states.float() + _gated(self.ffn(normed).float(), feed_gate, segments)).type_as(hidden_states)
+        normed = modulated(self.norm3(hidden_states.float()), feed_shift, feed_scale, segments).type_as(hidden_states)
+        return (hidden_states.float() + gated(self.ffn(normed).float(), feed_gate, segments)).type_as(hidden_states)
 
 
 class AnchorWanTransformer3DModel(WanTransformer3DModel):
@@ -230,9 +217,10 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
         Raises:
             ModelInputError: something does not fit the network or the video.
         """
-        self._check(hidden_states, timestep, encoder_hidden_states, encoder_hidden_states_image)
+        check_video(self.config, hidden_states, timestep)
         batch, _, frames, height, width = hidden_states.shape
-        self._check_audio(audio, audio_mask, batch, frames)
+        check_conditions(self.config, encoder_hidden_states, encoder_hidden_states_image, batch)
+        check_audio(self.config, audio, audio_mask, batch, frames)
         tokens = self._patchified(hidden_states)
         video = Segment(tokens.shape[1], 1 if timestep.ndim == 1 else timestep.shape[1])
         rotary = self._rotary(torch.arange(frames, dtype=torch.float64, device=tokens.device).expand(batch, -1), height, width)
@@ -241,10 +229,10 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
         if anchor_cache is not None:
             if anchors is not None:
                 raise ModelInputError("give anchors or their cache, not both")
-            self._check_cache(anchor_cache, batch, frames)
+            check_cached(self.config, anchor_cache.blocks, batch, frames)
             mask = anchor_cache.mask
         elif anchors is not None and (anchors.ndim != 5 or anchors.shape[2]):
-            positions, mask = self._check_anchors(anchors, anchor_positions, anchor_mask, batch, frames)
+            positions, mask = checked_anchors(self.config, anchors, anchor_positions, anchor_mask, batch, frames)
             anchor_tokens = self._patchified(anchors)
             segments.append(Segment(anchor_tokens.shape[1], 1))
             rows.append(self._anchor_rows(timestep))
@@ -284,9 +272,9 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
             raise ModelInputError(f"anchors at timestep {self.config.anchor_timestep!r} change in every step and cannot be cached; only 'zero' can")
         if anchors.ndim == 5 and not anchors.shape[2]:
             raise ModelInputError("there are no anchors to cache; run without a cache")
-        positions, mask = self._check_anchors(anchors, anchor_positions, anchor_mask, anchors.shape[0], 0)
+        positions, mask = checked_anchors(self.config, anchors, anchor_positions, anchor_mask, anchors.shape[0], 0)
         batch, count = positions.shape
-        self._check_conditions(encoder_hidden_states, encoder_hidden_states_image, batch)
+        check_conditions(self.config, encoder_hidden_states, encoder_hidden_states_image, batch)
         tokens = self._patchified(anchors)
         rotary = self._rotary(positions, *anchors.shape[3:])
         _, modulation, context = self._conditions([anchors.new_zeros(batch, 1)], encoder_hidden_states, encoder_hidden_states_image)
@@ -304,7 +292,7 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
 
     def _unpatchified(self, tokens: Tensor, temb: Tensor, video: Segment, size: tuple[int, int, int]) -> Tensor:
         shift, scale = (self.scale_shift_table.unsqueeze(0) + temb.unsqueeze(2)).unbind(2)
-        patches = self.proj_out(_modulated(self.norm_out(tokens.float()), shift, scale, [video]).type_as(tokens))
+        patches = self.proj_out(modulated(self.norm_out(tokens.float()), shift, scale, [video]).type_as(tokens))
         patch = self.config.patch_size
         patches = patches.unflatten(1, [length // step for length, step in zip(size, patch, strict=True)]).unflatten(-1, (*patch, -1))
         return patches.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)
@@ -332,89 +320,6 @@ class AnchorWanTransformer3DModel(WanTransformer3DModel):
             return self._gradient_checkpointing_func(module, *args)
         return module(*args)
 
-    def _check(self, video: Tensor, timestep: Tensor, text: Tensor, picture: Tensor | None) -> None:
-        config = self.config
-        if video.ndim != 5 or video.shape[1] != config.in_channels:
-            raise ModelInputError(f"the video's latents must be (B, {config.in_channels}, F, H, W) for this network, not {tuple(video.shape)}")
-        batch, _, frames, height, width = video.shape
-        self._check_size("the video", video)
-        _, down, across = config.patch_size
-        if tuple(timestep.shape) not in {(batch,), (batch, frames), (batch, frames * (height // down) * (width // across))}:
-            raise ModelInputError(f"timestep must have a number per sample ({batch},) or per latent frame ({batch}, {frames}), not {tuple(timestep.shape)}")
-        self._check_conditions(text, picture, batch)
-
-    def _check_conditions(self, text: Tensor, picture: Tensor | None, batch: int) -> None:
-        config = self.config
-        if text.ndim != 3 or text.shape[0] != batch or text.shape[2] != config.text_dim:
-            raise ModelInputError(f"text must be ({batch}, T, {config.text_dim}) for this network, not {tuple(text.shape)}")
-        if (picture is None) != (config.image_dim is None):
-            wanted = "needs the embedding of a picture (image to video)" if picture is None else "takes no embedding of a picture"
-            raise ModelInputError(f"this network {wanted}")
-        if picture is not None and (picture.ndim != 3 or picture.shape[2] != config.image_dim):
-            raise ModelInputError(f"the embedding of a picture must be ({batch}, P, {config.image_dim}) for this network, not {tuple(picture.shape)}")
-        if config.added_kv_proj_dim is not None and text.shape[1] != CLIP_TEXT_TOKENS:
-            raise ModelInputError(f"a network that looks at pictures takes {CLIP_TEXT_TOKENS} text tokens, padded with zeros, not {text.shape[1]}")
-
-    def _check_audio(self, audio: Tensor | None, mask: Tensor | None, batch: int, frames: int) -> None:
-        if audio is None:
-            return
-        if self.config.audio_dim is None:
-            raise ModelInputError("this network hears nothing: it was built without audio_dim; leave the audio out")
-        wanted = (batch, frames, self.config.audio_window, self.config.audio_dim)
-        if tuple(audio.shape) != wanted:
-            raise ModelInputError(f"audio must be (samples, latent frames, window, audio_dim) = {wanted}, not {tuple(audio.shape)}")
-        if mask is not None and (tuple(mask.shape) != (batch,) or mask.dtype != torch.bool):
-            raise ModelInputError(f"audio_mask must be ({batch},) of bool, not {tuple(mask.shape)} of {mask.dtype}")
-
-    def _check_size(self, name: str, latents: Tensor) -> None:
-        for length, step, axis in zip(latents.shape[2:], self.config.patch_size, ("frames", "height", "width"), strict=True):
-            if length % step or not length:
-                raise ModelInputError(f"{name}: {axis} of {length} latents is not a multiple of the patch size {step}; crop or resize the pictures")
-
-    def _check_anchors(self, anchors: Tensor, positions: Tensor | None, mask: Tensor | None, batch: int, frames: int) -> tuple[Tensor, Tensor | None]:
-        if anchors.ndim != 5 or anchors.shape[0] != batch or anchors.shape[1] != self.config.in_channels:
-            raise ModelInputError(f"anchors must be ({batch}, {self.config.in_channels}, K, h, w) for this network and batch, not {tuple(anchors.shape)}")
-        self._check_size("anchors", anchors)
-        wanted = (batch, anchors.shape[2])
-        if positions is None or tuple(positions.shape) != wanted:
-            raise ModelInputError(f"anchor_positions must be {wanted}, one per anchor, not {None if positions is None else tuple(positions.shape)}")
-        if mask is not None and (tuple(mask.shape) != wanted or mask.dtype != torch.bool):
-            raise ModelInputError(f"anchor_mask must be {wanted} of bool, not {tuple(mask.shape)} of {mask.dtype}")
-        self._check_chunk(frames)
-        return positions.to(anchors.device), None if mask is None else mask.to(anchors.device)
-
-    def _check_cache(self, cache: AnchorCache, batch: int, frames: int) -> None:
-        if len(cache.blocks) != len(self.blocks) or cache.blocks[0][0].shape[0] != batch:
-            found = f"{len(cache.blocks)} blocks and {cache.blocks[0][0].shape[0] if cache.blocks else 0} samples"
-            raise ModelInputError(
-                f"the anchors' cache is of {found}, the network has {len(self.blocks)} and the video {batch}; cache these anchors with this network"
-            )
-        self._check_chunk(frames)
-
-    def _check_chunk(self, frames: int) -> None:
-        if frames > (longest := self.config.anchor_positions["longest_chunk"]):
-            raise ModelInputError(f"a chunk of {frames} latent frames reaches into the positions of anchors, which begin after {longest}; make chunks shorter")
-
 
 def _joined(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     return torch.cat([first[0], second[0]], dim=1), torch.cat([first[1], second[1]], dim=1)
-
-
-def _modulated(tokens: Tensor, shift: Tensor, scale: Tensor, segments: Sequence[Segment]) -> Tensor:
-    """Tokens * (1 + scale) + shift with (B, rows, D) of shift and scale."""
-    parts = []
-    for part, part_shift, part_scale in _by_segment(tokens, segments, shift, scale):
-        parts.append((part * (1 + part_scale) + part_shift).flatten(1, 2))
-    return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
-
-
-def _gated(tokens: Tensor, gate: Tensor, segments: Sequence[Segment]) -> Tensor:
-    parts = [(part * part_gate).flatten(1, 2) for part, part_gate in _by_segment(tokens, segments, gate)]
-    return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
-
-
-def _by_segment(tokens: Tensor, segments: Sequence[Segment], *rows: Tensor) -> list[tuple[Tensor, ...]]:
-    """For each segment its tokens (B, rows, n, D) and its part of each of rows, (B, rows, 1, D)."""
-    pieces = [piece.unflatten(1, (segment.rows, -1)) for piece, segment in zip(tokens.split([s.tokens for s in segments], dim=1), segments, strict=True)]
-    row_pieces = [[piece.unsqueeze(2) for piece in values.split([s.rows for s in segments], dim=1)] for values in rows]
-    return list(zip(pieces, *row_pieces, strict=True))

@@ -1,6 +1,6 @@
 """The network against stock Wan: alone to the bit, with anchors and audio against the stock model's own parts put together by hand.
 
-The layouts are those of the presets, the sizes small. Weights are drawn, so attention says little; ``sharpened`` makes it say more.
+The layouts are those of the presets, the sizes small.
 """
 
 import inspect
@@ -13,27 +13,36 @@ import pytest
 import torch
 from diffusers import WanImageToVideoPipeline, WanPipeline, WanTransformer3DModel
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from model.attention import AnchorAttnProcessor, KeyValue
 from model.errors import ModelInputError
-from model.positions import AnchorClass, AnchorPositions
-from model.presets import preset
+from model.positions import AnchorPositions
 from model.rope import rotary_tables
 from model.transformer import NEW_PARAMETERS, STOCK_ARGUMENTS, AnchorWanTransformer3DModel
-from schemas.vocabulary import AnchorKind, Expression, Viewpoint
 from tests.model import tiny_wan
-
-BATCH, FRAMES, HEIGHT, WIDTH = 2, 3, 4, 6
-FRAME_TOKENS = HEIGHT * WIDTH // 4
-WINDOW, AUDIO_DIM, IMAGE_DIM, TEXT_DIM = 5, 8, 20, 16
-HEADS, HEAD_DIM = 2, 24
-DIM = HEADS * HEAD_DIM
-SMALL = {"num_layers": 2, "num_attention_heads": HEADS, "attention_head_dim": HEAD_DIM, "ffn_dim": 64, "text_dim": TEXT_DIM, "freq_dim": 32}
-HEARING = {"audio_dim": AUDIO_DIM, "audio_window": WINDOW, "audio_layers": (0, 1)}
-LAYOUTS = ["tiny", "wan2_1_t2v_1_3b", "wan2_1_i2v_14b", "wan2_2_ti2v_5b"]
-CLASSES = [AnchorClass(AnchorKind.GLOBAL), AnchorClass(AnchorKind.VIEWPOINT, Viewpoint.LEFT), AnchorClass(AnchorKind.EXPRESSION, Expression.SAD)]
+from tests.model.small_networks import (
+    BATCH,
+    DIM,
+    FRAME_TOKENS,
+    FRAMES,
+    HEAD_DIM,
+    HEADS,
+    HEIGHT,
+    LAYOUTS,
+    WIDTH,
+    anchored,
+    cached,
+    drawn,
+    frame_times,
+    heard,
+    inputs,
+    run_model,
+    sharpened,
+    small,
+    sounding,
+)
 
 CLOSE = 1e-5
 """Float32: the same sums in another order."""
@@ -41,42 +50,6 @@ CLOSE = 1e-5
 ROUGH = 2**-6
 """Bfloat16, relative: a value keeps 8 bits, so a rounding is off by at most 2^-9, its root mean square is 2^-9.8. Some 36 of them stand one after
 the other in two blocks; if independent, they come to 6 times that, and the difference of two runs to 2^0.5 times as much again: 2^-6.7."""
-
-
-def drawn(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def small(name: str, **changes: Any) -> Any:
-    """A preset's network with two little blocks, the same in every run, in which every parameter matters."""
-    arguments = {**preset(name).transformer, **SMALL, **HEARING}
-    if arguments["image_dim"] is not None:
-        arguments |= {"image_dim": IMAGE_DIM, "added_kv_proj_dim": DIM}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = AnchorWanTransformer3DModel(**{**arguments, **changes})
-        for norm in (module for module in model.modules() if isinstance(module, nn.RMSNorm | nn.LayerNorm) and module.elementwise_affine):
-            nn.init.normal_(norm.weight, 1.0, 0.2)
-    return model
-
-
-def sharpened(model: Any) -> Any:
-    """With attention that prefers some tokens clearly to others, and whose choice matters."""
-    with torch.no_grad():
-        for block in model.blocks:
-            block.attn1.norm_q.weight *= 3
-            block.attn1.to_v.weight *= 3
-            block.attn1.to_out[0].weight *= 3
-    return model
-
-
-def heard(model: Any) -> Any:
-    """As if trained: with audio layers that do something."""
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        for layer in model.audio_attention.values():
-            layer.attention.to_out[0].reset_parameters()
-    return model
 
 
 def stock_of(model: Any) -> Any:
@@ -92,40 +65,6 @@ def lowered(model: Any, dtype: torch.dtype) -> Any:
         if not set(name.split(".")) & set(WanTransformer3DModel._keep_in_fp32_modules):
             parameter.data = parameter.data.to(dtype)
     return model
-
-
-def inputs(model: Any, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
-    """What the stock model takes too."""
-    config = model.config
-    given: dict[str, Any] = {
-        "hidden_states": drawn(BATCH, config.in_channels, FRAMES, HEIGHT, WIDTH, seed=1).to(dtype),
-        "timestep": torch.tensor([900.0, 250.0]),
-        "encoder_hidden_states": drawn(BATCH, 5 if config.image_dim is None else 512, TEXT_DIM, seed=2).to(dtype),
-    }
-    if config.image_dim is not None:
-        given["encoder_hidden_states_image"] = drawn(BATCH, 7, IMAGE_DIM, seed=3).to(dtype)
-    return given
-
-
-def anchored(model: Any, count: int = 3, size: tuple[int, int] = (HEIGHT, WIDTH), dtype: torch.dtype = torch.float32) -> dict[str, Any]:
-    """Anchors and where they stand."""
-    return {
-        "anchors": drawn(BATCH, model.config.in_channels, count, *size, seed=4).to(dtype),
-        "anchor_positions": torch.tensor([AnchorPositions().of(CLASSES[:count])] * BATCH, dtype=torch.float64).view(BATCH, count),
-    }
-
-
-def sounding(dtype: torch.dtype = torch.float32) -> dict[str, Any]:
-    return {"audio": drawn(BATCH, FRAMES, WINDOW, AUDIO_DIM, seed=5).to(dtype)}
-
-
-def frame_times() -> Tensor:
-    return torch.tensor([[0.0, 700.0, 900.0], [0.0, 0.0, 250.0]])
-
-
-@torch.no_grad()
-def run_model(model: Any, **given: Any) -> Tensor:
-    return model(**given).sample
 
 
 def gap(one: Tensor, other: Tensor) -> float:
@@ -470,12 +409,6 @@ CACHE_CASES: dict[str, Callable[[Any], dict[str, Any]]] = {
 }
 
 
-def cached(model: Any, given: dict[str, Any], extra: dict[str, Any]) -> Any:
-    texts = {name: value for name, value in given.items() if name.startswith("encoder_")}
-    with torch.no_grad():
-        return model.cache_anchors(**extra, **texts)
-
-
 @pytest.mark.parametrize("case", CACHE_CASES)
 @pytest.mark.parametrize("frame_wise", [False, True])
 def test_in_one_block_a_cache_is_exact(layout: str, case: str, frame_wise: bool) -> None:
@@ -547,109 +480,7 @@ def test_what_a_cache_holds(plain: Any) -> None:
     assert cached(plain, inputs(plain), anchored(plain)).mask is None
 
 
-# what does not fit
-
-
-BAD_ANCHORS: list[tuple[dict[str, Any], str]] = [
-    ({"anchors": torch.zeros(BATCH, 48, 3, HEIGHT, WIDTH)}, r"anchors must be \(2, 16, K, h, w\) .* not \(2, 48, 3, 4, 6\)"),
-    ({"anchors": torch.zeros(BATCH, 16, HEIGHT, WIDTH)}, r"anchors must be \(2, 16, K, h, w\)"),
-    ({"anchors": torch.zeros(BATCH, 16)}, r"anchors must be \(2, 16, K, h, w\)"),
-    ({"anchors": torch.zeros(BATCH, 16, 3, 5, WIDTH)}, "anchors: height of 5 latents is not a multiple of the patch size 2"),
-    ({"anchors": torch.zeros(BATCH, 16, 3, HEIGHT, 3)}, "anchors: width of 3 latents is not a multiple of the patch size 2"),
-    ({"anchors": torch.zeros(BATCH, 16, 3, 0, WIDTH)}, "anchors: height of 0 latents"),
-    ({"anchor_positions": None}, r"anchor_positions must be \(2, 3\), one per anchor, not None"),
-    ({"anchor_positions": torch.zeros(BATCH, 2)}, r"anchor_positions must be \(2, 3\), one per anchor, not \(2, 2\)"),
-    ({"anchor_positions": torch.zeros(3)}, r"anchor_positions must be \(2, 3\), one per anchor, not \(3,\)"),
-    ({"anchor_mask": torch.ones(BATCH, 3)}, r"anchor_mask must be \(2, 3\) of bool, not \(2, 3\) of torch.float32"),
-    ({"anchor_mask": torch.ones(BATCH, 4, dtype=torch.bool)}, r"anchor_mask must be \(2, 3\) of bool, not \(2, 4\) of torch.bool"),
-]
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"hidden_states": torch.zeros(BATCH, 36, FRAMES, HEIGHT, WIDTH)}, r"the video's latents must be \(B, 16, F, H, W\) for this network, not \(2, 36, 3"),
-        ({"hidden_states": torch.zeros(16, FRAMES, HEIGHT, WIDTH)}, r"the video's latents must be \(B, 16, F, H, W\)"),
-        ({"hidden_states": torch.zeros(BATCH, 16, FRAMES, 5, WIDTH)}, "the video: height of 5 latents is not a multiple of the patch size 2; crop or resize"),
-        ({"hidden_states": torch.zeros(BATCH, 16, FRAMES, HEIGHT, 7)}, "the video: width of 7 latents is not a multiple of the patch size 2"),
-        ({"hidden_states": torch.zeros(BATCH, 16, 0, HEIGHT, WIDTH)}, "the video: frames of 0 latents"),
-        ({"timestep": torch.tensor(1.0)}, r"timestep must have a number per sample \(2,\) or per latent frame \(2, 3\), not \(\)"),
-        ({"timestep": torch.zeros(BATCH, FRAMES * FRAME_TOKENS - 1)}, r"per latent frame \(2, 3\), not \(2, 17\)"),
-        ({"encoder_hidden_states": torch.zeros(BATCH, 5, 4096)}, r"text must be \(2, T, 16\) for this network, not \(2, 5, 4096\)"),
-        ({"encoder_hidden_states": torch.zeros(1, 5, TEXT_DIM)}, r"text must be \(2, T, 16\)"),
-        ({"encoder_hidden_states_image": torch.zeros(BATCH, 7, IMAGE_DIM)}, "takes no embedding of a picture"),
-        ({"audio": torch.zeros(BATCH, FRAMES + 1, WINDOW, AUDIO_DIM)}, r"audio must be .* = \(2, 3, 5, 8\), not \(2, 4, 5, 8\)"),
-        ({"audio": torch.zeros(BATCH, FRAMES, WINDOW, 80)}, r"= \(2, 3, 5, 8\), not \(2, 3, 5, 80\)"),
-        ({**sounding(), "audio_mask": torch.ones(BATCH)}, r"audio_mask must be \(2,\) of bool, not \(2,\) of torch.float32"),
-        ({**sounding(), "audio_mask": torch.ones(BATCH, 1, dtype=torch.bool)}, r"audio_mask must be \(2,\) of bool, not \(2, 1\) of torch.bool"),
-        *BAD_ANCHORS,
-        ({"anchors": torch.zeros(1, 16, 3, HEIGHT, WIDTH)}, r"anchors must be \(2, 16, K, h, w\) for this network and batch, not \(1, 16"),
-    ],
-)
-def test_what_does_not_fit_is_told(plain: Any, wrong: dict[str, Any], message: str) -> None:
-    with pytest.raises(ModelInputError, match=message):
-        plain(**(inputs(plain) | anchored(plain) | wrong))
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        *BAD_ANCHORS,
-        (
-            {"anchors": torch.zeros(BATCH, 16, 0, HEIGHT, WIDTH), "anchor_positions": torch.zeros(BATCH, 0)},
-            "there are no anchors to cache; run without a cache",
-        ),
-        ({"encoder_hidden_states": torch.zeros(BATCH, 5, 4096)}, r"text must be \(2, T, 16\)"),
-        ({"encoder_hidden_states_image": torch.zeros(BATCH, 7, IMAGE_DIM)}, "takes no embedding of a picture"),
-    ],
-)
-def test_what_cannot_be_cached_is_told(plain: Any, wrong: dict[str, Any], message: str) -> None:
-    texts = {"encoder_hidden_states": inputs(plain)["encoder_hidden_states"]}
-    with pytest.raises(ModelInputError, match=message):
-        plain.cache_anchors(**(anchored(plain) | texts | wrong))
-
-
-def test_a_picture_and_its_text_are_asked_for() -> None:
-    model = small("wan2_1_i2v_14b")
-    given, extra = inputs(model), anchored(model)
-    wrongs: list[tuple[dict[str, Any], str]] = [
-        ({"encoder_hidden_states_image": None}, r"needs the embedding of a picture \(image to video\)"),
-        ({"encoder_hidden_states_image": torch.zeros(BATCH, 7, 1280)}, r"must be \(2, P, 20\) for this network, not \(2, 7, 1280\)"),
-        ({"encoder_hidden_states": torch.zeros(BATCH, 226, TEXT_DIM)}, "takes 512 text tokens, padded with zeros, not 226"),
-    ]
-    for wrong, message in wrongs:
-        with pytest.raises(ModelInputError, match=message):
-            model(**(given | wrong))
-        with pytest.raises(ModelInputError, match=message):
-            cached(model, given | wrong, extra)
-
-
-def test_audio_for_a_network_that_hears_nothing_is_told() -> None:
-    model = small("tiny", audio_dim=None)
-    with pytest.raises(ModelInputError, match="this network hears nothing: it was built without audio_dim; leave the audio out"):
-        model(**inputs(model), **sounding())
-
-
-def test_a_chunk_that_reaches_into_the_anchors_is_told_only_where_there_are_some() -> None:
-    model = small("tiny", anchor_positions={"longest_chunk": 2})
-    given, extra = inputs(model), anchored(model)
-    assert run_model(model, **given).shape == given["hidden_states"].shape
-    for reaching in (extra, {"anchor_cache": cached(model, given, extra)}):
-        with pytest.raises(ModelInputError, match="a chunk of 3 latent frames reaches into the positions of anchors, which begin after 2; make chunks shorter"):
-            model(**given, **reaching)
-    short = given | {"hidden_states": given["hidden_states"][:, :, :2]}
-    assert run_model(model, **short, **extra).shape[2] == 2
-
-
-def test_a_cache_belongs_to_its_network_and_its_batch(plain: Any) -> None:
-    given, extra = inputs(plain), anchored(plain)
-    kept = cached(plain, given, extra)
-    with pytest.raises(ModelInputError, match="give anchors or their cache, not both"):
-        plain(**given, **extra, anchor_cache=kept)
-    with pytest.raises(ModelInputError, match="cache is of 2 blocks and 2 samples, the network has 2 and the video 1; cache these anchors with this network"):
-        plain(**{name: value[:1] for name, value in given.items()}, anchor_cache=kept)
-    with pytest.raises(ModelInputError, match="cache is of 2 blocks and 2 samples, the network has 1 and the video 2"):
-        small("wan2_1_t2v_1_3b", num_layers=1, audio_layers=())(**given, anchor_cache=kept)
+# what cannot be
 
 
 def test_anchors_at_the_videos_time_cannot_be_cached() -> None:
