@@ -1,11 +1,12 @@
 """Rotary tables for any temporal positions, one row of positions per sample.
 
 Wan's own rotary embedding looks positions up in a table of whole, non-negative numbers. Anchors stand where no such table has a row, so
-the angles are computed here, in the order of operations of the stock table: at whole positions the result is the same to the bit
-(RoFormer, arXiv 2104.09864, section 3.2; three axes as in Wan, arXiv 2503.20314).
+the angles are computed here, by the function that makes the stock table: at whole positions the result is the same to the bit (RoFormer,
+arXiv 2104.09864, section 3.2; three axes as in Wan, arXiv 2503.20314).
 """
 
 import torch
+from diffusers.models.embeddings import get_1d_rotary_pos_embed
 from torch import Tensor
 
 THETA = 10_000.0
@@ -29,23 +30,11 @@ def rotary_tables(positions: Tensor, height: int, width: int, head_dim: int) -> 
         Two float32 tensors (B, F * height * width, 1, head_dim), frame by frame, row by row; angles are computed in float64.
     """
     batch, frames = positions.shape
-    device = positions.device
-    down, across = (torch.arange(size, dtype=torch.float64, device=device) for size in (height, width))
+    down, across = (torch.arange(size, device=positions.device) for size in (height, width))
     shapes = ((batch, frames, 1, 1, -1), (1, 1, height, 1, -1), (1, 1, 1, width, -1))
-    angles = [
-        _angles(axis, size).view(shape).expand(batch, frames, height, width, -1)
-        for axis, size, shape in zip((positions, down, across), axis_sizes(head_dim), shapes, strict=True)
-    ]
-    turned = torch.cat(angles, dim=-1).flatten(1, 3).unsqueeze(2)
-    return _doubled(turned.cos()), _doubled(turned.sin())
-
-
-def _angles(positions: Tensor, size: int) -> Tensor:
-    """(…, size / 2) angles in float64 of positions (…)."""
-    frequencies = 1.0 / (THETA ** (torch.arange(0, size, 2, dtype=torch.float64, device=positions.device) / size))
-    return positions.to(torch.float64).unsqueeze(-1) * frequencies
-
-
-def _doubled(values: Tensor) -> Tensor:
-    """Each channel pair shares its angle."""
-    return values.repeat_interleave(2, dim=-1).float()
+    axes = []
+    for places, size, shape in zip((positions.flatten(), down, across), axis_sizes(head_dim), shapes, strict=True):
+        tables = get_1d_rotary_pos_embed(size, places.double(), THETA, use_real=True, freqs_dtype=torch.float64)  # each (places, size)
+        axes.append([table.view(shape).expand(batch, frames, height, width, -1) for table in tables])
+    cosines, sines = (torch.cat(tables, dim=-1).flatten(1, 3).unsqueeze(2) for tables in zip(*axes, strict=True))
+    return cosines, sines
