@@ -197,7 +197,7 @@ class TrainingOptions:
     out: Annotated[str, tyro.conf.arg(metavar="FOLDER")]
     """folder of the training: checkpoints, logs, pictures, exports"""
     start: Annotated[str, tyro.conf.arg(metavar="FOLDER")]
-    """checkpoint to start from: a folder in diffusers' layout (`python -m model init`, public Wan weights), or OUT of another training, of which the newest is taken"""
+    """checkpoint to start from: a folder in diffusers' layout (`python -m model init`, public Wan weights), or OUT of another training (its newest)"""
     config: Annotated[str | None, tyro.conf.arg(metavar="FILE.yaml")] = None
     """options from a YAML file; those on the command line win"""
     steps: int = 10_000

@@ -1,0 +1,92 @@
+"""Parallelism, applied to the network from outside: it does not know of it.
+
+The order matters, as in torchtitan: gradient checkpointing inside, then compilation of each block, then sharding around it.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+from training.errors import TrainingError
+from training.network import TrainedNetwork
+from training.options import ParallelOptions, Strategy
+from training.processes import Processes
+
+
+def parallelise(network: TrainedNetwork, options: ParallelOptions, processes: Processes) -> nn.Module:
+    """The network as the loop calls it; the parameters stay reachable under their own names through ``network``.
+
+    Weights are float32 whatever the precision: with it, FSDP2 gathers them in bfloat16 and sums gradients in float32 (torchtitan's way), and the others
+    convert them where they are multiplied (``precise``).
+
+    Args:
+        network: on the device, frozen where it is to be.
+        options: how.
+        processes: who takes part.
+
+    Raises:
+        TrainingError: several ranks and no strategy for them.
+    """
+    strategy = strategy_of(options, processes.ranks)
+    if options.gradient_checkpointing:
+        network.transformer.enable_gradient_checkpointing()
+    if options.compile:
+        for block in network.transformer.blocks:
+            block.compile()
+    if strategy == "fsdp":
+        _shard(network, precision_of(options, processes.device), processes)
+        return network
+    if strategy == "ddp":
+        return DistributedDataParallel(network, device_ids=None if processes.device.type == "cpu" else [processes.device.index])
+    return network
+
+
+def strategy_of(options: ParallelOptions, ranks: int) -> Strategy:
+    """What ``auto`` stands for, else what was asked for.
+
+    Raises:
+        TrainingError: several ranks and no strategy for them.
+    """
+    if options.strategy == "none" and ranks > 1:
+        raise TrainingError(f"--parallel.strategy none is for one rank, and there are {ranks}; take fsdp or ddp")
+    if options.strategy == "auto":
+        return "fsdp" if ranks > 1 else "none"
+    return options.strategy
+
+
+def precision_of(options: ParallelOptions, device: torch.device) -> torch.dtype:
+    """Of matrix products."""
+    if options.precision == "auto":
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[options.precision]
+
+
+def precise(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
+    """Where matrix products are of this type, and norms, sums and losses of float32."""
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
+
+
+@contextmanager
+def gradients_summed_later(network: nn.Module, later: bool) -> Iterator[None]:
+    """While micro-batches are accumulated, DDP need not exchange gradients. FSDP2 does every time: what it would keep is a whole gradient per rank."""
+    with network.no_sync() if later and isinstance(network, DistributedDataParallel) else nullcontext():
+        yield
+
+
+def _shard(network: TrainedNetwork, dtype: torch.dtype, processes: Processes) -> None:
+    mesh = init_device_mesh(processes.device.type, (processes.ranks,))
+    reduced = None if dtype == torch.float32 else dtype
+    policy = MixedPrecisionPolicy(param_dtype=reduced, reduce_dtype=torch.float32, cast_forward_inputs=False)  # positions and timesteps stay exact
+    whole = MixedPrecisionPolicy(cast_forward_inputs=False)
+    transformer = network.transformer
+    fully_shard(transformer.condition_embedder.time_embedder, mesh=mesh, mp_policy=whole)  # which Wan keeps in float32
+    for block in [*transformer.blocks, *transformer.audio_attention.values()]:
+        fully_shard(block, mesh=mesh, mp_policy=policy)
+    fully_shard(transformer, mesh=mesh, mp_policy=policy)  # not the whole network: sampling calls the transformer alone
+    if network.text_encoder is not None:
+        fully_shard(network.text_encoder, mesh=mesh, mp_policy=whole)
