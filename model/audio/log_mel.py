@@ -1,12 +1,12 @@
 """Features without weights: how loud it is in each of 80 bands, as hearing spaces them."""
 
-import math
 from pathlib import Path
 from typing import Self
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+from transformers.audio_utils import mel_filter_bank
 
 from model.audio.checks import HOP, check_waveform, vectors_of
 from model.audio.protocols import FEATURE_RATE, SAMPLE_RATE
@@ -26,8 +26,8 @@ FLOOR = 1e-6
 CENTRE, SPREAD = -4.0, 10.0
 """Silence (log FLOOR, -13.8) becomes -1, the loudest tone (6.5) 1."""
 
-LINEAR_TO = 1000.0
-"""Slaney's mel scale: as frequency up to here, then 27 mels for each 6.4 times as high."""
+MOST_BANDS = 240
+"""Of more, some would lie between the frequencies of the spectrum."""
 
 
 class LogMel:
@@ -41,15 +41,14 @@ class LogMel:
         """Choose the number of bands.
 
         Raises:
-            ModelInputError: no bands, or so many that some of them would lie between the frequencies of the spectrum.
+            ModelInputError: no bands, or more than MOST_BANDS.
         """
-        filters = mel_filters(max(bins, 0))
-        if bins < 1 or not (filters > 0).any(dim=1).all():
-            raise ModelInputError(f"{bins} bands cannot be told apart in {WINDOW} samples; take 1 to 240")
+        if not 1 <= bins <= MOST_BANDS:
+            raise ModelInputError(f"{bins} bands cannot be told apart in {WINDOW} samples; take 1 to {MOST_BANDS}")
         self.dim = bins
         self.margin = 1 / FEATURE_RATE
         self._window = torch.hann_window(WINDOW)
-        self._bands, self._weights = _sparse(filters)
+        self._bands, self._weights = _sparse(mel_filters(bins))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -99,19 +98,8 @@ class LogMel:
 
 def mel_filters(bins: int) -> Tensor:
     """Triangles over the frequencies of the spectrum, (bins, WINDOW // 2 + 1), evenly spaced in Slaney's mels from 0 to half the sample rate, of equal area."""
-    edges = _hertz(torch.linspace(0, _mels(SAMPLE_RATE / 2), bins + 2, dtype=torch.float64))
-    frequencies = torch.linspace(0, SAMPLE_RATE / 2, WINDOW // 2 + 1, dtype=torch.float64)
-    low, middle, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    triangles = torch.minimum((frequencies - low) / (middle - low), (high - frequencies) / (high - middle)).clamp(min=0)
-    return (triangles * 2 / (high - low)).float()
-
-
-def _mels(hertz: float) -> float:
-    return hertz * 3 / 200 if hertz < LINEAR_TO else 15 + 27 * math.log(hertz / LINEAR_TO) / math.log(6.4)
-
-
-def _hertz(mels: Tensor) -> Tensor:
-    return torch.where(mels < 15, mels * 200 / 3, LINEAR_TO * torch.exp((mels - 15) * math.log(6.4) / 27))
+    filters = mel_filter_bank(WINDOW // 2 + 1, bins, 0, SAMPLE_RATE / 2, SAMPLE_RATE, norm="slaney", mel_scale="slaney")
+    return torch.from_numpy(filters.T).float()
 
 
 def _sparse(filters: Tensor) -> tuple[Tensor, Tensor]:
