@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-LATENTS = "latents.safetensors"
-"""The member's name, without the key."""
+from schemas.sample import LATENTS as LATENTS  # the member's name, without the key
+
 LATENTS_SCHEMA = "gloria.latents"
 LATENTS_VERSION = 1
 INDEX_METADATA = b"gloria.latents"

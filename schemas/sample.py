@@ -2,11 +2,14 @@
 
 The sample of the clip KEY consists of the tar members, in this order:
 
-    KEY.json            what SampleMetadata says, and the CRC-32 of every other member
-    KEY.mp4             the clip: H.264, constant frame rate, ``frame_count`` frames of ``width`` x ``height``
-    KEY.flac            its audio, 16 kHz mono, the same span; absent when ``audio`` is false
-    KEY.anchor-00.jpg   the superset of content anchors, in the order of ``anchors``: full frames of the clip's size
-    KEY.anchor-01.jpg   …
+    KEY.json                    what SampleMetadata says, and the CRC-32 of every other member
+    KEY.mp4                     the clip: H.264, constant frame rate, ``frame_count`` frames of ``width`` x ``height``
+    KEY.flac                    its audio, 16 kHz mono, the same span; absent when ``audio`` is false
+    KEY.anchor-00.jpg           the superset of content anchors, in the order of ``anchors``: full frames of the clip's size
+    KEY.anchor-01.jpg           …
+    KEY.latents.safetensors     latents and embeddings of all of these, see schemas/latents.py; absent unless ``latents`` is true
+
+Where ``pixels`` is false, the latents stand for clip, audio and anchors, whose members are absent; KEY.json describes them as ever.
 
 webdataset splits a member's name at its first dot into the key and the name it is decoded under (``json``, ``mp4``, ``anchor-00.jpg``);
 therefore a key has no dot. Times are nanoseconds of the source video's presentation time, spans half-open.
@@ -22,13 +25,16 @@ from zlib import crc32
 from schemas.vocabulary import SUBCLASSES, AnchorKind, Coded
 
 SAMPLE_SCHEMA = "gloria.sample"
-SAMPLE_VERSION = 1
+SAMPLE_VERSION = 2
 """Goes up by one whenever a field or member is added, removed or changes its meaning."""
+OLDEST_VERSION = 1
+"""The oldest that is read. Version 1 did not know latents: its samples have pixels and nothing else."""
 
 AUDIO_RATE = 16_000
 """Samples per second of KEY.flac."""
 
-JSON, VIDEO, AUDIO = "json", "mp4", "flac"
+JSON, VIDEO, AUDIO, LATENTS = "json", "mp4", "flac", "latents.safetensors"
+"""The members' names, without the key; those of anchors are made by ``anchor_file``."""
 
 _KEY = re.compile(r"(?!__)[A-Za-z0-9_-]{1,80}")
 
@@ -75,14 +81,16 @@ class SampleMetadata:
         clip_id: the sample's key.
         video_id, shot_id, track_id, character_id: where it comes from; see the tables of the same names.
         start_ns, end_ns: the clip's span in the source video. Frame i shows, of the source frames in the span, the nearest to start_ns + i / frame_rate.
-        frame_count: frames of KEY.mp4.
-        frame_rate: frames per second of KEY.mp4.
-        width, height: pixels of KEY.mp4 and of every anchor.
+        frame_count: frames of the clip.
+        frame_rate: frames per second of the clip.
+        width, height: pixels of the clip and of every anchor; latents may be those of a smaller one.
         caption: text condition; None until refined.
-        audio: KEY.flac is there.
+        audio: the clip has sound.
         anchors: the superset, in the order of their files.
         seed: what the superset was drawn with.
         sample_hash: hash of everything the sample was made from.
+        pixels: KEY.mp4, KEY.flac (where there is sound) and the anchors' pictures are there.
+        latents: KEY.latents.safetensors is there.
     """
 
     clip_id: str
@@ -101,6 +109,8 @@ class SampleMetadata:
     anchors: tuple[SampleAnchor, ...]
     seed: int
     sample_hash: str
+    pixels: bool = True
+    latents: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +119,17 @@ class Sample:
 
     Attributes:
         metadata: what KEY.json says.
-        video: bytes of the MP4.
+        video: bytes of the MP4; None in a sample without pixels.
         audio: bytes of the FLAC, or None.
-        anchors: bytes of the JPEGs, in the order of ``metadata.anchors``.
+        anchors: bytes of the JPEGs, in the order of ``metadata.anchors``; none in a sample without pixels.
+        latents: bytes that ``schemas.latents.Latents.from_bytes`` reads, or None.
     """
 
     metadata: SampleMetadata
-    video: bytes
+    video: bytes | None
     audio: bytes | None
     anchors: tuple[bytes, ...]
+    latents: bytes | None = None
 
 
 def anchor_file(number: int) -> str:
@@ -144,12 +156,12 @@ def build_sample(sample: Sample) -> dict[str, bytes]:
     """
     metadata = sample.metadata
     member_name(metadata.clip_id, JSON)
-    members = {VIDEO: sample.video}
-    if sample.audio is not None:
-        members[AUDIO] = sample.audio
-    if len(sample.anchors) != len(metadata.anchors):
-        raise SampleError(f"{metadata.clip_id}: {len(sample.anchors)} anchor pictures for {len(metadata.anchors)} anchors")
-    members |= {anchor.file: picture for anchor, picture in zip(metadata.anchors, sample.anchors, strict=True)}
+    expected = len(metadata.anchors) if metadata.pixels else 0
+    if len(sample.anchors) != expected:
+        raise SampleError(f"{metadata.clip_id}: {len(sample.anchors)} anchor pictures for {expected} anchors")
+    pictures = {anchor.file: picture for anchor, picture in zip(metadata.anchors, sample.anchors, strict=False)}
+    contents = {VIDEO: sample.video, AUDIO: sample.audio, **pictures, LATENTS: sample.latents}
+    members = {name: content for name, content in contents.items() if content is not None}
     _check(metadata, members)
     return {JSON: metadata_to_json(metadata, {name: crc32(content) for name, content in members.items()})} | members
 
@@ -168,7 +180,8 @@ def parse_sample(key: str, members: Mapping[str, Any]) -> Sample:
     metadata = metadata_from_json(key, members[JSON])
     _check(metadata, members)
     _check_sums(key, members)
-    return Sample(metadata, members[VIDEO], members.get(AUDIO), tuple(members[anchor.file] for anchor in metadata.anchors))
+    pictures = tuple(members[anchor.file] for anchor in metadata.anchors) if metadata.pixels else ()
+    return Sample(metadata, members.get(VIDEO), members.get(AUDIO), pictures, members.get(LATENTS))
 
 
 def metadata_to_json(metadata: SampleMetadata, checksums: Mapping[str, int]) -> bytes:
@@ -187,7 +200,8 @@ def metadata_from_json(key: str, content: bytes) -> SampleMetadata:
         SampleVersionError: it was written by an older or newer release.
         SampleError: it is not what the contract says; the message names the key.
     """
-    values = _take(key, f"{key}.{JSON}", _read_json(key, content), _TYPES)
+    raw = _read_json(key, content)
+    values = _take(key, f"{key}.{JSON}", (_ABSENT_FROM_1 | raw) if raw["version"] == 1 else raw, _TYPES)
     if values["clip_id"] != key:
         raise SampleError(f"{key}: {key}.{JSON} says its clip_id is {values['clip_id']!r}")
     values["anchors"] = tuple(_anchor(key, number, anchor) for number, anchor in enumerate(values["anchors"]))
@@ -206,13 +220,15 @@ def _read_json(key: str, content: bytes) -> dict[str, Any]:
 
 
 def _check_version(key: str, version: object) -> None:
-    if version == SAMPLE_VERSION:
+    if isinstance(version, int) and OLDEST_VERSION <= version <= SAMPLE_VERSION:
         return
     newer = isinstance(version, int) and version > SAMPLE_VERSION
     remedy = "upgrade gloria-anchors to read it" if newer else "pack the clips again, or read it with the release that wrote it"
-    raise SampleVersionError(f"{key}: the sample has version {version}, this release reads version {SAMPLE_VERSION}; {remedy}")
+    raise SampleVersionError(f"{key}: the sample has version {version}, this release reads versions {OLDEST_VERSION} to {SAMPLE_VERSION}; {remedy}")
 
 
+_ABSENT_FROM_1 = {"pixels": True, "latents": False}
+"""What samples of version 1 do not say, and are."""
 _TYPES: dict[str, tuple[type, ...]] = {
     "clip_id": (str,),
     "video_id": (str,),
@@ -230,6 +246,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "anchors": (list,),
     "seed": (int,),
     "sample_hash": (str,),
+    "pixels": (bool,),
+    "latents": (bool,),
 }
 _ANCHOR_TYPES: dict[str, tuple[type, ...]] = {
     "file": (str,),
@@ -289,16 +307,26 @@ def _check(metadata: SampleMetadata, members: Mapping[str, Any]) -> None:
             raise SampleError(
                 f"{key}: {anchor.file} at {anchor.pts_ns} ns says inside_clip {anchor.inside_clip}, the span is {metadata.start_ns}..{metadata.end_ns}"
             )
-    wanted = [VIDEO, *([AUDIO] if metadata.audio else []), *(anchor.file for anchor in metadata.anchors)]
+    wanted = _wanted(metadata)
+    if not wanted:
+        raise SampleError(f"{key}: has neither pixels nor latents")
     if missing := [member for member in wanted if member not in members]:
         raise SampleError(f"{key}: lacks {', '.join(member_name(key, member) for member in missing)}")
-    if AUDIO in members and not metadata.audio:
-        raise SampleError(f"{key}: has a {key}.{AUDIO}, but its metadata says that there is no audio")
+    absent = {VIDEO: "are no pixels", AUDIO: "is no audio" if metadata.pixels else "are no pixels", LATENTS: "are no latents"}
+    for member, what in absent.items():
+        if member in members and member not in wanted:
+            raise SampleError(f"{key}: has a {member_name(key, member)}, but its metadata says that there {what}")
+
+
+def _wanted(metadata: SampleMetadata) -> list[str]:
+    """The members that must be there, beside the JSON."""
+    pixels = [VIDEO, *([AUDIO] if metadata.audio else []), *(anchor.file for anchor in metadata.anchors)]
+    return [*(pixels if metadata.pixels else []), *([LATENTS] if metadata.latents else [])]
 
 
 def _check_sums(key: str, members: Mapping[str, Any]) -> None:
     """Bytes that changed on the way here."""
     sums = _take(key, f"{key}.{JSON}", _read_json(key, members[JSON]), {"crc32": (dict,)})["crc32"]
-    for member in (VIDEO, AUDIO, *(name for name in sums if name not in (VIDEO, AUDIO))):
+    for member in (VIDEO, AUDIO, LATENTS, *(name for name in sums if name not in (VIDEO, AUDIO, LATENTS))):
         if member in members and crc32(members[member]) != sums.get(member):
             raise SampleError(f"{key}: {member_name(key, member)} is damaged: its bytes do not have the CRC-32 that {key}.{JSON} gives")

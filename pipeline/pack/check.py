@@ -133,6 +133,8 @@ def _check_row(row: Row, sample: Sample) -> Iterator[str]:
 
 def _check_video(sample: Sample) -> Iterator[str]:
     metadata = sample.metadata
+    if sample.video is None:
+        return
     try:
         with av.open(io.BytesIO(sample.video), "r") as container:
             stream = container.streams.video[0]
@@ -167,7 +169,7 @@ def _check_audio(sample: Sample) -> Iterator[str]:
 
 def _check_pictures(sample: Sample) -> Iterator[str]:
     size = sample.metadata.width, sample.metadata.height
-    for anchor, content in zip(sample.metadata.anchors, sample.anchors, strict=True):
+    for anchor, content in zip(sample.metadata.anchors, sample.anchors, strict=sample.metadata.pixels):
         try:
             with Image.open(io.BytesIO(content)) as picture:
                 picture.load()

@@ -15,8 +15,10 @@ import pyarrow.compute as pc
 
 from pipeline.pack.options import PackOptions
 from pipeline.pack.superset import draw_superset
-from schemas.sample import SAMPLE_VERSION
 from schemas.vocabulary import Status
+
+RECIPE_VERSION = 1
+"""Goes up by one whenever another sample is made of the same clip and anchors: all are packed anew then. A layout that older samples fit too is none."""
 
 PACKED_OF_CLIPS = ["clip_id", "video_id", "shot_id", "track_id", "character_id", "start_ns", "end_ns", "frame_count", "frame_rate", "caption"]
 """Columns of the clips table that a sample is made from."""
@@ -38,7 +40,7 @@ class PackTask:
     Attributes:
         clip: its row, PACKED_OF_CLIPS.
         anchors: the superset's rows, PACKED_OF_ANCHORS, in the order of the sample's files.
-        sample_hash: 16 hex digits over the clip, the superset, the options that change a sample, and the sample's version. The video itself is
+        sample_hash: 16 hex digits over the clip, the superset, the options that change a sample, and the recipe's version. The video itself is
             in it by its video_id.
     """
 
@@ -105,5 +107,5 @@ def chunks(tasks: Sequence[PackTask], seconds: float) -> Iterator[tuple[PackTask
 
 
 def _sample_hash(clip: Mapping[str, Any], superset: Sequence[Mapping[str, Any]], options: PackOptions) -> str:
-    content = [SAMPLE_VERSION, options.content_hash, clip, superset]
+    content = [RECIPE_VERSION, options.content_hash, clip, superset]
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]

@@ -44,9 +44,49 @@ def test_what_is_built_is_parsed_again() -> None:
     assert parse_sample("clip-1", build_sample(silent)) == silent
 
 
+def test_latents_come_last_and_stand_next_to_the_pixels_or_for_them() -> None:
+    beside = replace(SAMPLE, metadata=replace(METADATA, latents=True), latents=b"latents")
+    members = build_sample(beside)
+    assert list(members) == ["json", "mp4", "flac", "anchor-00.jpg", "anchor-01.jpg", "anchor-02.jpg", "latents.safetensors"]
+    assert parse_sample("clip-1", members) == beside
+    instead = Sample(replace(METADATA, pixels=False, latents=True), None, None, (), b"latents")
+    members = build_sample(instead)
+    assert list(members) == ["json", "latents.safetensors"]
+    parsed = parse_sample("clip-1", members)
+    assert parsed == instead
+    assert (parsed.metadata.audio, parsed.metadata.anchors) == (True, ANCHORS), "what the latents are of is told as ever"
+    with pytest.raises(SampleError, match=r"clip-1\.latents\.safetensors is damaged"):
+        parse_sample("clip-1", members | {"latents.safetensors": b"Latents"})
+
+
+def test_what_is_said_of_pixels_and_latents_must_be_there_and_nothing_else() -> None:
+    beside = replace(SAMPLE, metadata=replace(METADATA, latents=True), latents=b"latents")
+    with pytest.raises(SampleError, match=r"lacks clip-1\.latents\.safetensors"):
+        build_sample(replace(beside, latents=None))
+    with pytest.raises(SampleError, match=r"has a clip-1\.latents\.safetensors, but its metadata says that there are no latents"):
+        build_sample(replace(beside, metadata=METADATA))
+    with pytest.raises(SampleError, match="has neither pixels nor latents"):
+        build_sample(Sample(replace(METADATA, pixels=False), None, None, ()))
+    without = replace(METADATA, pixels=False, latents=True)
+    with pytest.raises(SampleError, match="3 anchor pictures for 0 anchors"):
+        build_sample(replace(beside, metadata=without))
+    for sample in (Sample(without, b"video", None, (), b"latents"), Sample(without, None, b"audio", (), b"latents")):
+        with pytest.raises(SampleError, match="but its metadata says that there are no pixels"):
+            build_sample(sample)
+
+
+def test_samples_of_version_1_are_read() -> None:
+    members = build_sample(SAMPLE)
+    content = json.loads(members["json"])
+    written = {name: value for name, value in content.items() if name not in ("pixels", "latents")} | {"version": 1}
+    assert parse_sample("clip-1", members | {"json": json.dumps(written).encode()}) == SAMPLE
+    with pytest.raises(SampleError, match="lacks 'pixels'"):
+        metadata_from_json("clip-1", json.dumps(written | {"version": 2}).encode())
+
+
 def test_json_says_words_and_version() -> None:
     content = json.loads(build_sample(SAMPLE)["json"])
-    assert (content["schema"], content["version"], content["clip_id"]) == ("gloria.sample", 1, "clip-1")
+    assert (content["schema"], content["version"], content["clip_id"]) == ("gloria.sample", 2, "clip-1")
     assert content["anchors"][1] | {"score": 0} == {
         "file": "anchor-01.jpg", "kind": "viewpoint", "subclass": "back", "pts_ns": 2000, "inside_clip": False, "box": None, "score": 0
     }  # fmt: skip

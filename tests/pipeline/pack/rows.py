@@ -85,7 +85,8 @@ def shown_numbers(video: Written, start_ns: int, end_ns: int, frame_count: int, 
     return [video.numbers[min(inside, key=lambda k, instant=instant: (abs(video.pts_ns[k] - instant), k))] for instant in instants]  # type: ignore[misc]
 
 
-def decode_video(content: bytes) -> list[NDArray[np.uint8]]:
+def decode_video(content: bytes | None) -> list[NDArray[np.uint8]]:
+    assert content is not None
     with av.open(io.BytesIO(content), "r") as container:
         return [frame.to_ndarray(format="rgb24").astype(np.uint8) for frame in container.decode(video=0)]
 
