@@ -1,25 +1,24 @@
 """How the network listens: tokens of a latent frame attend to the window of audio around that frame's time."""
 
 import torch
+from diffusers.models.embeddings import PixArtAlphaTextProjection
 from diffusers.models.normalization import FP32LayerNorm
 from diffusers.models.transformers.transformer_wan import WanAttention, WanAttnProcessor
 from torch import Tensor, nn
 
 
 class AudioEmbedder(nn.Module):
-    """Audio vectors to tokens that know their place in the window."""
+    """Audio vectors to tokens that know their place in the window, through two layers like those that Wan reads text with."""
 
     def __init__(self, audio_dim: int, dim: int, window: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(audio_dim)
-        self.first = nn.Linear(audio_dim, dim)
-        self.second = nn.Linear(dim, dim)
+        self.projection = PixArtAlphaTextProjection(audio_dim, dim)
         self.place = nn.Parameter(torch.randn(1, 1, window, dim) * 0.02)
 
     def forward(self, audio: Tensor) -> Tensor:
         """(B, F, window, audio_dim) to (B, F, window, dim)."""
-        audio = self.norm(audio.to(self.first.weight.dtype))
-        return self.second(nn.functional.gelu(self.first(audio), approximate="tanh")) + self.place
+        return self.projection(self.norm(audio.to(self.projection.linear_1.weight.dtype))) + self.place
 
 
 class AudioAttention(nn.Module):

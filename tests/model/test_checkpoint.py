@@ -225,7 +225,7 @@ def test_without_a_type_weights_are_of_that_which_they_are_stored_in(folder: Pat
     kept = ("norm2", "scale_shift_table", "time_embedder")
     change_weights(folder / "transformer", lambda weights: {name: w if any(k in name for k in kept) else w.to(stored) for name, w in weights.items()})
     network = load_transformer(folder / "transformer", None, **HEARING)
-    assert network.dtype == network.patch_embedding.weight.dtype == network.audio_embedder.first.weight.dtype == stored
+    assert network.dtype == network.patch_embedding.weight.dtype == network.audio_embedder.projection.linear_1.weight.dtype == stored
     assert_same_weights(network, load_transformer(folder / "transformer", stored, **HEARING), but=NEW_PARAMETERS)
 
 
@@ -321,7 +321,10 @@ def without(name: str) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
     [
         (without("blocks.1.attn1.to_k.bias"), r"do not fit its config.json: blocks\.1\.attn1\.to_k\.bias is missing"),
         (lambda weights: {**weights, "blocks.2.attn1.to_k.bias": torch.zeros(1)}, r"blocks\.2\.attn1\.to_k\.bias is not a part of it"),
-        (lambda weights: {**weights, "audio_embedder.first.bias": torch.zeros(1)}, r"audio_embedder\.first\.bias is not a part of it"),
+        (
+            lambda weights: {**weights, "audio_embedder.projection.linear_1.bias": torch.zeros(1)},
+            r"audio_embedder\.projection\.linear_1\.bias is not a part of it",
+        ),
         (lambda weights: {**weights, "proj_out.bias": torch.zeros(7)}, r"do not fit its config.json .*proj_out\.bias"),
     ],
     ids=["missing", "unexpected", "unexpected audio", "shape"],
@@ -335,8 +338,8 @@ def test_weights_that_do_not_fit_are_told(folder: Path, change: Callable[[dict[s
 def test_what_a_network_learned_to_hear_must_be_there(ours: Path, tmp_path: Path) -> None:
     """New values in its place would be no error to anybody, only a video without lips."""
     copy = Path(shutil.copytree(ours, tmp_path / "copy"))
-    change_weights(copy / "transformer", without("audio_embedder.second.weight"))
-    with pytest.raises(ModelInputError, match=r"audio_embedder\.second\.weight is missing"):
+    change_weights(copy / "transformer", without("audio_embedder.projection.linear_2.weight"))
+    with pytest.raises(ModelInputError, match=r"audio_embedder\.projection\.linear_2\.weight is missing"):
         Checkpoint.load(copy)
 
 

@@ -101,7 +101,7 @@ def test_weights_stay_of_the_type_that_they_are_stored_in(public: Path, tmp_path
     change_weights(folder / "transformer", lambda stored: {name: value.to(torch.bfloat16) for name, value in stored.items()})
     extend_stock(folder, "small", 3).save(tmp_path / "ours")
     written = load_file(tmp_path / "ours" / "transformer" / "diffusion_pytorch_model.safetensors")
-    assert written["patch_embedding.weight"].dtype == written["audio_embedder.first.weight"].dtype == torch.bfloat16
+    assert written["patch_embedding.weight"].dtype == written["audio_embedder.projection.linear_1.weight"].dtype == torch.bfloat16
     assert written["blocks.0.scale_shift_table"].dtype == written["condition_embedder.time_embedder.linear_1.weight"].dtype == torch.float32
 
 
@@ -123,7 +123,7 @@ def test_what_is_new_follows_from_the_seed(public: Path) -> None:
     first, second, third = (weights(extend_stock(public, "small", seed)) for seed in (3, 3, 4))
     assert same(first, second)
     differing = {name for name in first if not torch.equal(first[name], third[name])}
-    assert "audio_embedder.first.weight" in differing
+    assert "audio_embedder.projection.linear_1.weight" in differing
     assert all(name.startswith(NEW_PARAMETERS) for name in differing)
 
 

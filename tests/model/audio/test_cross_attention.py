@@ -117,11 +117,11 @@ def test_the_embedder_is_two_layers_and_a_place_in_the_window() -> None:
         embedder = AudioEmbedder(AUDIO_DIM, DIM, WINDOW).requires_grad_(False)
     vectors = drawn(BATCH, FRAMES, WINDOW, AUDIO_DIM) * 3 + 1
     normed = (vectors - vectors.mean(-1, keepdim=True)) / (vectors.var(-1, correction=0, keepdim=True) + 1e-5).sqrt()
-    inner = embedder.first(normed)
+    inner = embedder.projection.linear_1(normed)
     inner = inner / 2 * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (inner + 0.044715 * inner**3)))
     embedded = embedder(vectors)
     assert embedded.shape == (BATCH, FRAMES, WINDOW, DIM)
-    torch.testing.assert_close(embedded, embedder.second(inner) + embedder.place, rtol=0, atol=1e-5)
+    torch.testing.assert_close(embedded, embedder.projection.linear_2(inner) + embedder.place, rtol=0, atol=1e-5)
     same = embedder(vectors[:, :, :1].expand(-1, -1, WINDOW, -1))
     assert not torch.equal(same[:, :, 0], same[:, :, 1])  # the same sound at another moment is another token
 
