@@ -28,10 +28,3 @@ def of_folder(folder: Path) -> str:
     """Hash of the names and contents of all files in a folder, as ``of_file``."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return hashlib.sha256("".join(f"{path.relative_to(folder)} {of_file(path)}\n" for path in files).encode()).hexdigest()[:16]
-
-
-def of(path: Path | None) -> str | None:
-    """Hash of a file or folder; None for None."""
-    if path is None:
-        return None
-    return of_folder(path) if path.is_dir() else of_file(path)
