@@ -114,6 +114,13 @@ class SigmaDistribution:
             unshifted = torch.special.ndtr((torch.logit(unshifted) - self.mean) / self.deviation)
         return unshifted.float()
 
+    def at_quantile(self, quantile: Tensor) -> Tensor:
+        """The inverse of ``quantile``: the sigma that this share of draws, 0..1, is below."""
+        unshifted = quantile.double()
+        if self.kind == "logit_normal":
+            unshifted = torch.sigmoid(self.mean + self.deviation * torch.special.ndtri(unshifted))
+        return shift_sigma(unshifted, self.shift).float()
+
 
 def _over(sigma: Tensor, latents: Tensor) -> Tensor:
     """Sigma (B,) or (B, F), ready to be multiplied with latents (B, C, F, H, W), on their device."""

@@ -127,6 +127,19 @@ def test_sigmas_are_drawn_as_said(distribution: SigmaDistribution) -> None:
     assert distribution.quantile(sigmas).numpy() == pytest.approx(truth, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    "distribution",
+    [SigmaDistribution(), SigmaDistribution("uniform", shift=1), SigmaDistribution("uniform", shift=3), SigmaDistribution("logit_normal", -0.5, 1.7, 1.0)],
+)
+def test_sigmas_at_quantiles_are_those_of_many_draws(distribution: SigmaDistribution) -> None:
+    quantiles = torch.tensor([0.125, 0.375, 0.5, 0.625, 0.875])
+    found = distribution.at_quantile(quantiles)
+    assert distribution.quantile(found).tolist() == pytest.approx(quantiles.tolist(), abs=1e-5)
+    drawn_sigmas = distribution.sample(100_000, torch.Generator().manual_seed(3)).double().numpy()
+    assert found.numpy() == pytest.approx(np.quantile(drawn_sigmas, quantiles.numpy()), abs=0.01)
+    assert distribution.at_quantile(torch.tensor([0.0, 1.0])).tolist() == [0, 1]
+
+
 def test_a_shift_of_a_logit_normal_is_a_move_of_its_mean() -> None:
     shifted = SigmaDistribution(shift=5.0).sample(100, torch.Generator().manual_seed(1))
     moved = SigmaDistribution(mean=math.log(5.0), shift=1.0).sample(100, torch.Generator().manual_seed(1))
