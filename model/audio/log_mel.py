@@ -1,5 +1,6 @@
 """Features without weights: how loud it is in each of 80 bands, as hearing spaces them."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +13,7 @@ from model.audio.checks import HOP, check_waveform, vectors_of
 from model.audio.protocols import FEATURE_RATE, SAMPLE_RATE
 from model.component_config import read_settings, write_config
 from model.errors import ModelInputError
+from model.network_fingerprint import network_fingerprint
 
 WINDOW = 2 * HOP
 """Samples a vector looks at, 40 ms around the middle of its 20. Hann windows of two hops add up to 1 everywhere, so no moment counts less than another; 64 ms
@@ -65,6 +67,11 @@ class LogMel:
     def save(self, folder: Path) -> None:
         """Write config.json."""
         write_config(folder, "LogMel", bins=self.dim)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the number of bands: there is nothing else to it."""
+        return network_fingerprint(self, {"bins": self.dim})
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:  # noqa: ARG002  (always float32)
         """Where to compute."""

@@ -25,6 +25,10 @@ class AudioFeatures(Protocol):
     dim: int
     margin: float
 
+    @property
+    def fingerprint(self) -> str:
+        """Which network it is, weights included: what it made may be used in another's place if this is the same."""
+
     def extract(self, waveform: Tensor, sample_rate: int) -> Tensor:
         """Features of a waveform.
 

@@ -1,6 +1,7 @@
 """Features of a wav2vec 2.0 network, which tell sounds of speech apart better than a spectrogram does."""
 
 import math
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -12,6 +13,7 @@ from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
 from model.audio.checks import HOP, check_waveform, vectors_of
 from model.audio.protocols import SAMPLE_RATE
 from model.errors import ModelInputError
+from model.network_fingerprint import network_fingerprint
 from model.pretrained import load_frozen
 
 Layers = Literal["last", "mean"]
@@ -82,6 +84,12 @@ class Wav2Vec2Features:
         self._network.config.feature_layers = self.layers
         self._network.save_pretrained(folder)
         self._processor.save_pretrained(folder)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the configuration, of what is done to the sound before, and of the weights, as they were when it was first asked for."""
+        settings = {**self._network.config.to_diff_dict(), "feature_layers": self.layers, "do_normalize": self._processor.do_normalize}
+        return network_fingerprint(self, settings, self._network.state_dict())
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
         """Move the weights."""

@@ -1,5 +1,6 @@
 """CLIP's picture tokens, which the image-to-video layout of Wan 2.1 attends to."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -8,6 +9,7 @@ from torch import Tensor
 from transformers import CLIPImageProcessorPil, CLIPVisionModel
 
 from model.errors import ModelInputError
+from model.network_fingerprint import network_fingerprint
 from model.pretrained import load_frozen
 
 
@@ -50,6 +52,12 @@ class ClipImageEncoder:
         """Write the folder that ``load`` reads, and image_processor/ beside it."""
         self._encoder.save_pretrained(folder)
         self._processor.save_pretrained(_processor_folder(folder))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the configurations of network and processor, and of the weights, as they were when it was first asked for."""
+        settings = {**self._encoder.config.to_diff_dict(), "processor": self._processor.to_dict()}
+        return network_fingerprint(self, settings, self._encoder.state_dict())
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
         """Move the weights."""

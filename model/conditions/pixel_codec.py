@@ -1,5 +1,6 @@
 """A codec without weights: pixels moved into channels. For tests, demos and ablations on a CPU."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from model.component_config import read_settings, write_config
 from model.conditions.shapes import RGB, check_frames, check_latents
 from model.errors import ModelInputError
+from model.network_fingerprint import network_fingerprint
 
 SCALE = 2.0
 """Pixels in -1..1 deviate from their mean by about .5, latents should by about 1. A power of two, so that nothing is rounded."""
@@ -54,6 +56,11 @@ class PixelUnshuffleCodec:
     def save(self, folder: Path) -> None:
         """Write config.json."""
         write_config(folder, "PixelUnshuffleCodec", spatial_factor=self.spatial_factor, temporal_factor=self.temporal_factor)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the sizes of a block: there is nothing else to it."""
+        return network_fingerprint(self, {"spatial_factor": self.spatial_factor, "temporal_factor": self.temporal_factor})
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:  # noqa: ARG002  (there are no weights to convert)
         """Where latents and frames are to be."""

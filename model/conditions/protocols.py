@@ -19,6 +19,10 @@ class Codec(Protocol):
     temporal_factor: int
     spatial_factor: int
 
+    @property
+    def fingerprint(self) -> str:
+        """Which network it is, weights included: what it made may be used in another's place if this is the same."""
+
     def encode(self, frames: Tensor) -> Tensor:
         """Frames as latents, normalised to about mean 0 and deviation 1.
 
@@ -53,6 +57,10 @@ class TextEncoder(Protocol):
     dim: int
     length: int
 
+    @property
+    def fingerprint(self) -> str | None:
+        """Which network it is, as of a codec; None for one that is trained with the model."""
+
     def encode(self, prompts: list[str]) -> Tensor:
         """(len(prompts), length, dim)."""
 
@@ -73,6 +81,10 @@ class ImageEncoder(Protocol):
 
     dim: int
     length: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Which network it is, weights included: what it made may be used in another's place if this is the same."""
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Pictures (B, 3, H, W), RGB in -1..1, as (B, length, dim)."""

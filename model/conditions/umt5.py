@@ -3,6 +3,7 @@
 import html
 import re
 import warnings
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, UMT5EncoderModel
 
 from model.errors import ModelInputError
+from model.network_fingerprint import network_fingerprint
 from model.pretrained import load_frozen
 
 LENGTH = 512
@@ -58,6 +60,12 @@ class UMT5TextEncoder:
         """Write the folder that ``load`` reads, and tokenizer/ beside it."""
         self._encoder.save_pretrained(folder)
         self._tokenizer.save_pretrained(_tokenizer_folder(folder))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of configuration, vocabulary and weights, as they were when it was first asked for."""
+        settings = {**self._encoder.config.to_diff_dict(), "length": self.length, "vocabulary": self._tokenizer.get_vocab()}
+        return network_fingerprint(self, settings, self._encoder.state_dict())
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
         """Move the weights."""

@@ -1,5 +1,6 @@
 """Wan's own VAE as a codec: that of Wan 2.1 (16 channels, 8 times smaller) and that of Wan 2.2 (48 channels, 16 times smaller)."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from model.conditions.shapes import check_frames, check_latents
 from model.errors import ModelInputError
+from model.network_fingerprint import network_fingerprint
 from model.pretrained import load_frozen
 
 FRAMES_AT_ONCE = 4
@@ -60,6 +62,11 @@ class WanCodec:
     def save(self, folder: Path) -> None:
         """Write the folder that ``load`` and diffusers read."""
         self._vae.save_pretrained(folder)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the VAE's configuration and weights, as they were when it was first asked for."""
+        return network_fingerprint(self, self._vae.config, self._vae.state_dict())
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
         """Move the weights."""

@@ -66,6 +66,11 @@ class WordEmbedding(nn.Module):
         write_config(folder, "WordEmbedding", dim=self.dim, length=self.length, buckets=self.buckets)
         save_file({name: tensor.detach().contiguous().cpu() for name, tensor in self.state_dict().items()}, folder / WEIGHTS)
 
+    @property
+    def fingerprint(self) -> None:
+        """None: it changes with every step of the training."""
+        return None
+
     def encode(self, prompts: list[str]) -> Tensor:
         """Prompts as (len(prompts), length, dim), with gradients. One that is too long is cut, with a warning that says so."""
         tokens: Tensor = self(prompts)

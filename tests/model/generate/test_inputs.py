@@ -205,7 +205,7 @@ def test_anchors_that_cannot_be_used_are_told(tiny: Checkpoint) -> None:
 class Counting:
     """A text encoder that keeps count."""
 
-    dim, length = 2, 3
+    dim, length, fingerprint = 2, 3, "counting"
 
     def __init__(self) -> None:
         self.asked: list[str] = []
