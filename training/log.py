@@ -23,11 +23,10 @@ from training.data.sample import Skipped
 from training.errors import TrainingError
 from training.metrics import NAME, MetricsFile
 from training.options import TrainingOptions
+from training.processes import Processes
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter
-
-    from training.processes import Processes
 
 TENSORBOARD = "tensorboard"
 LINE_SECONDS = 10.0
@@ -48,7 +47,7 @@ class TrainingLog:
 
     """
 
-    def __init__(self, out: Path, options: TrainingOptions, processes: "Processes", resumed_at: int | None = None, console: Console | None = None) -> None:
+    def __init__(self, out: Path, options: TrainingOptions, processes: Processes, resumed_at: int | None = None, console: Console | None = None) -> None:
         """Prepare; what is written is opened when the context is entered.
 
         Args:
@@ -63,7 +62,7 @@ class TrainingLog:
         """
         self.console = console or Console(stderr=True)
         self._out, self._options, self._resumed_at = out, options, resumed_at
-        self._tells = processes.rank == 0
+        self._tells = processes.main
         self._begin, self._step = resumed_at or 0, resumed_at or 0
         self._started, self._last_line = time.monotonic(), float("-inf")
         self._latest: Mapping[str, float] = {}

@@ -14,6 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from training.processes import Processes
+
 Part = Literal["data", "encode", "compute", "average", "checkpoint", "log"]
 """Of a step: waiting for samples; pixels, words and sounds to latents; forward, backward and optimizer; moving averages; saving; telling."""
 
@@ -117,9 +119,9 @@ class Throughput:
         peak: floating-point operations per second that one rank's device could do at best; None when that is not known.
     """
 
-    def __init__(self, device: torch.device | str, ranks: int, peak: float | None) -> None:
+    def __init__(self, processes: Processes, peak: float | None) -> None:
         self.peak = peak
-        self._device, self._ranks = torch.device(device), ranks
+        self._processes = processes
         self._samples = self._tokens = self._forward_flops = 0.0
 
     def add(self, samples: int, tokens: int, forward_flops: int) -> None:
@@ -144,7 +146,7 @@ class Throughput:
         """
         samples, tokens, flops = self._over_ranks([self._samples, self._tokens, self._forward_flops], dist.ReduceOp.SUM)
         self._samples = self._tokens = self._forward_flops = 0.0
-        gigabytes = torch.cuda.max_memory_allocated() / 1e9 if self._device.type == "cuda" else 0.0
+        gigabytes = torch.cuda.max_memory_allocated() / 1e9 if self._processes.device.type == "cuda" else 0.0
         data_wait, overhead, seconds, memory = self._over_ranks([times.share("data"), times.overhead, times.seconds, gigabytes], dist.ReduceOp.MAX)
         seconds = max(seconds, 1e-9)
         found = {
@@ -155,16 +157,16 @@ class Throughput:
             "overhead": overhead,
         }
         if self.peak is not None:
-            found["share_of_peak"] = 3 * flops / seconds / (self.peak * self._ranks)
+            found["share_of_peak"] = 3 * flops / seconds / (self.peak * self._processes.ranks)
         if memory:
             found["memory_gigabytes"] = memory
         return found
 
     def _over_ranks(self, numbers: list[float], operation: dist.ReduceOp.RedOpType) -> list[float]:
-        if self._ranks == 1:
+        if self._processes.ranks == 1:
             return numbers
         shared = torch.tensor(numbers, dtype=torch.float64)  # on the CPU: a small message past the device's queue
-        dist.all_reduce(shared, operation)
+        dist.all_reduce(shared, operation, group=self._processes.control)
         return shared.tolist()
 
 
