@@ -14,8 +14,9 @@ latent frames of 16 x 16 tokens: 2304 tokens, 4352 with eight anchors, and self-
 On a CPU with one thread (the default there) seconds are those that the process got, not those of a clock on the wall: others may be at work on the machine.
 With more threads they are of the wall, for threads that wait for each other spin.
 
-On a GPU also: seconds per step, peak memory, and the share of the card's dense bfloat16 rate that the step's useful operations are (three times the
-forward pass, also where checkpointing goes forward twice). Weights have the type but for those that diffusers keeps in float32; there is no optimizer.
+Also: the share that the step's useful operations (three times the forward pass, also where checkpointing goes forward twice) are of the device's rate, which
+is its data sheet's, or, of a CPU and of other cards, that of a large matrix product; on a GPU peak memory. Weights have the type but for those that diffusers
+keeps in float32; there is no optimizer.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from model.device_peak import measured_flops, peak_flops
 from model.flops import FlopCount, forward_flops
 from model.positions import AnchorClass
 from model.presets import PRESETS, preset
@@ -48,9 +50,6 @@ CPU: Mapping[str, Any] = {"num_attention_heads": 2, "ffn_dim": 1493, "num_layers
 SIZES = {"cpu": (9, 32, 32), "tiny": (21, 24, 24), "wan2_1_t2v_1_3b": (21, 60, 104), "wan2_1_i2v_14b": (21, 60, 104), "wan2_2_ti2v_5b": (31, 44, 80)}
 """Latent frames, height and width of a chunk: 480 x 832 x 81 for Wan 2.1, 704 x 1280 x 121 for Wan 2.2 5B."""
 
-DENSE_BF16_TFLOPS = {"H200": 989.4, "H100 PCIe": 756.0, "H100 NVL": 835.0, "H100": 989.4, "A100": 312.0, "L40S": 362.0, "RTX 4090": 165.2}
-"""By a part of the device's name, the first that fits; NVIDIA's data sheets, without sparsity (the sheets' larger figures are with it, twice as large)."""
-
 
 @dataclass(frozen=True)
 class Setting:
@@ -64,7 +63,8 @@ class Setting:
         checkpointing: of gradients.
         mask: with a key mask, as a batch of mixed anchor sets has it.
         rounds: that count; one more comes before them.
-        peak_tflops: rate of the device, None where it is not known.
+        peak_flops: operations per second of the device, None where nobody asks.
+        peak_source: who says so.
     """
 
     preset: str
@@ -76,7 +76,8 @@ class Setting:
     checkpointing: bool = False
     mask: bool = False
     rounds: int = 7
-    peak_tflops: float | None = None
+    peak_flops: float | None = None
+    peak_source: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--mask", action="store_true", help="with a key mask, as a batch of mixed anchor sets has it")
     parser.add_argument("--rounds", type=int, default=7, help="steps of each that count (default 7)")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU (default 1, see above)")
-    parser.add_argument("--peak-tflops", type=float, help="the device's dense rate, where it is not in the table")
+    parser.add_argument("--peak-tflops", type=float, help="the device's rate (default: its data sheet's, or else that of a large matrix product)")
     parser.add_argument("--out", type=Path, help="write the figures there as JSON")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
@@ -143,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.checkpointing,
         options.mask,
         options.rounds,
-        options.peak_tflops or peak_tflops(options.device),
+        *peak(options.device, getattr(torch, options.dtype), options.peak_tflops),
     )
     costs = measure(setting, options.anchors)
     Console(width=150).print(table(setting, costs))
@@ -189,7 +190,7 @@ def cost(setting: Setting, count: int, seconds: Mapping[int, Sequence[float]], f
         counted=counted,
         quotient=measured / counted,
         peak_gib=peak_bytes / 2**30 if setting.device.startswith("cuda") else None,
-        peak_share=useful / took / (setting.peak_tflops * 1e12) if setting.peak_tflops else None,
+        peak_share=useful / took / setting.peak_flops if setting.peak_flops else None,
     )
 
 
@@ -259,9 +260,13 @@ def device_name(device: str) -> str:
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
 
 
-def peak_tflops(device: str) -> float | None:
-    name = device_name(device)
-    return next((rate for part, rate in DENSE_BF16_TFLOPS.items() if part in name), None)
+def peak(device: str, dtype: torch.dtype, tflops: float | None = None) -> tuple[float, str]:
+    """Operations per second that a device can do at most, and who says so."""
+    if tflops:
+        return tflops * 1e12, "given"
+    if known := peak_flops(device_name(device), dtype):
+        return known, "data sheet"
+    return measured_flops(device, dtype), "measured"
 
 
 def table(setting: Setting, costs: Sequence[Cost]) -> Table:
@@ -270,18 +275,18 @@ def table(setting: Setting, costs: Sequence[Cost]) -> Table:
     title = f"{setting.preset}, {frames} x {height} x {width} latents, {setting.dtype}, {device_name(setting.device)}, {setting.rounds} rounds"
     cuda = setting.device.startswith("cuda")
     drawn = Table(title=title)
-    columns = ("anchors", "tokens", "seconds", "TFLOP", "scores", "measured", "counted", "quotient", f"within {TARGET:.0%}")
-    for column in (*columns, *(("peak GiB", "of bf16 rate") if cuda else ())):
+    columns = ("anchors", "tokens", "seconds", "TFLOP", "scores", "measured", "counted", "quotient", f"within {TARGET:.0%}", "of peak")
+    for column in (*columns, *(("peak GiB",) if cuda else ())):
         drawn.add_column(column, justify="right")
     for row in costs:
         ratio = f"{row.measured:.3f} (spread {row.spread:.3f})"
         cells = [f"{row.anchors}", f"{row.tokens}", f"{row.seconds:.3f}", f"{row.tflop:.3f}", f"{row.scores_share:.0%}", ratio, f"{row.counted:.3f}"]
-        cells += [f"{row.quotient:.3f}", "met" if row.met else "MISSED"]
-        if cuda:
-            cells += [f"{row.peak_gib:.1f}", "?" if row.peak_share is None else f"{row.peak_share:.1%}"]
-        drawn.add_row(*cells)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    drawn.caption = f"a rate of {costs[0].tflop / costs[0].seconds:.3g} TFLOP/s without anchors; {peak:.1f} GiB of host memory at most"
+        cells += [f"{row.quotient:.3f}", "met" if row.met else "MISSED", "?" if row.peak_share is None else f"{row.peak_share:.1%}"]
+        drawn.add_row(*cells, *([f"{row.peak_gib:.1f}"] if cuda else []))
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    drawn.caption = f"a rate of {costs[0].tflop / costs[0].seconds:.3g} TFLOP/s without anchors; {host:.1f} GiB of host memory at most"
+    if setting.peak_flops:
+        drawn.caption += f"; peak: {setting.peak_flops / 1e12:.3g} TFLOP/s ({setting.peak_source})"
     return drawn
 
 

@@ -18,7 +18,7 @@ def test_the_ratio_is_the_median_of_rounds_not_of_seconds() -> None:
     ratio = flops[2].total / flops[0].total
     slow = [1.0, 3.0, 1.0, 9.0, 1.0]  # whatever the machine did in a round met both
     seconds = {0: slow, 2: [factor * ratio * noise for factor, noise in zip(slow, (1.1, 1.0, 0.9, 1.0, 2.0), strict=True)]}
-    found = model_cost.cost(replace(SMALL, peak_tflops=1e-6), 2, seconds, flops, 0.0)
+    found = model_cost.cost(replace(SMALL, peak_flops=1e6), 2, seconds, flops, 0.0)
     assert (found.measured, found.counted, found.quotient) == pytest.approx((ratio, ratio, 1.0))
     assert found.spread == pytest.approx(1.1 * ratio)
     assert found.tokens == 4 * 2 * 2
@@ -57,13 +57,19 @@ def test_a_run_is_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixt
     assert [row["anchors"] for row in figures["costs"]] == [0, 1, 2]
     assert [row["tokens"] for row in figures["costs"]] == [4, 8, 12]
     assert figures["costs"][0]["quotient"] == 1
-    assert all(row["seconds"] > 0 and row["peak_gib"] is None for row in figures["costs"])
+    assert all(row["seconds"] > 0 and row["peak_gib"] is None and row["peak_share"] > 0 for row in figures["costs"])
     assert status == int(not all(row["met"] for row in figures["costs"]))
     assert figures["setting"]["video"] == [1, 4, 4]
-    assert "quotient" in capsys.readouterr().out
+    assert figures["setting"]["peak_source"] == "measured"
+    printed = capsys.readouterr().out
+    assert "quotient" in printed
+    assert "TFLOP/s (measured)" in printed
 
 
-def test_cards_are_known_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, rate in {"NVIDIA H100 80GB HBM3": 989.4, "NVIDIA H100 PCIe": 756.0, "NVIDIA H200": 989.4, "NVIDIA A100-SXM4-80GB": 312.0, "Other": None}.items():
-        monkeypatch.setattr(model_cost, "device_name", lambda _, name=name: name)
-        assert model_cost.peak_tflops("cuda") == rate
+def test_the_peak_is_the_given_one_the_data_sheets_or_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_cost, "measured_flops", lambda *_: 5e9)
+    monkeypatch.setattr(model_cost, "device_name", lambda device: {"cuda": "NVIDIA H200", "cuda:1": "Other"}.get(device, device))
+    assert model_cost.peak("cuda", torch.bfloat16) == (989.4e12, "data sheet")
+    assert model_cost.peak("cuda", torch.bfloat16, 800.0) == (800e12, "given")
+    for device, dtype in (("cuda", torch.float32), ("cuda:1", torch.bfloat16), ("cpu", torch.float32)):
+        assert model_cost.peak(device, dtype) == (5e9, "measured")
