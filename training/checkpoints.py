@@ -24,9 +24,11 @@ import torch
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.metadata import Metadata
+from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save
 from torch.distributed.checkpoint.storage import WriteResult
+from torch.futures import Future as TorchFuture
 
 from training.errors import TrainingError
 from training.processes import Processes
@@ -164,8 +166,8 @@ class Checkpoints:
         stands = "no checkpoint is there yet, so the training begins anew" if before is None else f"{before} stands, and the training goes on from there"
         where = f"the checkpoint of step {self._step} could not be written to {self.folder}"
         if isinstance(cause, OSError) and cause.errno in _FULL:
-            most = f"it holds {self.keep} checkpoints, and one more while that is written"
-            return f"{where}: the disk is full ({cause.strerror}; {most}). {stands}: make room, or lower --checkpoint.keep, and run the same command again"
+            most = f"it has to hold {self.keep} checkpoints, and one more while that is written"
+            return f"{where}: no room is left ({cause.strerror}); {most}. {stands}: make room, or lower --checkpoint.keep, and run the same command again"
         return f"{where} ({' '.join(str(cause).split())[:300]}). {stands}: mend that and run the same command again"
 
 
@@ -206,6 +208,13 @@ class _Writer(FileSystemWriter):
         super().__init__(unfinished)
         self._unfinished, self._final, self._about, self._keep = unfinished, final, about, keep
 
+    def write_data(self, plan: SavePlan, planner: SavePlanner) -> TorchFuture[list[WriteResult]]:
+        """Called on every rank, in its writing thread. Errors go to all ranks as pickles, which lose what is behind them: behind torch's own, the system's."""
+        try:
+            return super().write_data(plan, planner)
+        except Exception as error:
+            raise _system_error(error) from error
+
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
         """Called on rank 0, in its writing thread, when all ranks have written; what is raised here is raised by all of them."""
         super().finish(metadata, results)
@@ -243,9 +252,12 @@ def _sync(folder: Path) -> None:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What went wrong on the first rank where something did; the system's own error, where there is one behind it."""
-    if isinstance(error, CheckpointException):
-        error = next(iter(error.failures.values()))[0]
+    """What went wrong, on the first rank where something did."""
+    return next(iter(error.failures.values()))[0] if isinstance(error, CheckpointException) else error
+
+
+def _system_error(error: BaseException) -> BaseException:
+    """The system's own error, where one is behind this."""
     behind: BaseException | None = error
     while behind is not None and not isinstance(behind, OSError):
         behind = behind.__cause__ or behind.__context__
