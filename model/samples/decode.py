@@ -65,19 +65,6 @@ def decode_picture(picture: bytes, width: int, height: int, name: str = "the pic
     return _cropped(np.asarray(rgb.resize(covering_size(*rgb.size, width, height), Image.Resampling.BICUBIC)), width, height)
 
 
-def picture_size(picture: bytes, name: str = "the picture") -> tuple[int, int]:
-    """Width and height of a picture file, in pixels, without decoding it.
-
-    Raises:
-        SampleError: it is no picture.
-    """
-    try:
-        with Image.open(io.BytesIO(picture)) as image:
-            return image.size
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
-        raise SampleError(f"{name}: the picture cannot be decoded: {error}") from error
-
-
 def decode_audio(sound: bytes, name: str = "the sound") -> NDArray[np.float32]:
     """The sound of a file, mixed to mono and resampled to 16 kHz where it is something else: (samples,) in -1..1.
 
