@@ -2,6 +2,7 @@
 
     python -m benchmarks.model_cost [--anchors 0 1 3 5 8] [--rounds 7] [--out cost.json]
     python -m benchmarks.model_cost --preset wan2_1_t2v_1_3b --device cuda --dtype bfloat16 --checkpointing --anchors 0 5
+    python -m benchmarks.model_cost --count wan2_1_t2v_1_3b [--anchors 0 5]
 
 Each round does one step (forward, backward) for every K, beginning with another K each time. A step's ratio is to the step without anchors of the same
 round, and the median over rounds counts, so that whatever else the machine does in a slow minute meets both. The exit status is 1 when a measured ratio is
@@ -17,6 +18,9 @@ With more threads they are of the wall, for threads that wait for each other spi
 Also: the share that the step's useful operations (three times the forward pass, also where checkpointing goes forward twice) are of the device's rate, which
 is its data sheet's, or, of a CPU and of other cards, that of a large matrix product; on a GPU peak memory. Weights have the type but for those that diffusers
 keeps in float32; there is no optimizer.
+
+With --count nothing is measured: the whole network goes forward on PyTorch's meta device, where tensors have shapes alone, and the operations are those
+of model.flops, beside those that PyTorch's own counter sees; the exit status is 1 when they differ.
 """
 
 import argparse
@@ -34,6 +38,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from model.device_peak import measured_flops, peak_flops
 from model.flops import FlopCount, forward_flops
@@ -116,6 +122,7 @@ class Cost:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.model_cost", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--count", choices=tuple(PRESETS), help="count the operations of this network, instead of measuring")
     parser.add_argument("--preset", choices=("cpu", *PRESETS), default="cpu", help="which network (default cpu)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of weights and inputs (default float32)")
@@ -133,7 +140,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     given = (options.frames, options.height, options.width)
-    video = tuple(size or default for size, default in zip(given, SIZES[options.preset], strict=True))
+    video = tuple(size or default for size, default in zip(given, SIZES[options.count or options.preset], strict=True))
+    if options.count:
+        setting = Setting(options.count, (video[0], video[1], video[2]), "meta", batch=options.batch, text_tokens=options.text_tokens)
+        return print_counts(setting, options.anchors)
     setting = Setting(
         options.preset,
         (video[0], video[1], video[2]),
@@ -152,6 +162,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         figures = {"device": device_name(options.device), "torch": torch.__version__, "threads": torch.get_num_threads(), "setting": asdict(setting)}
         options.out.write_text(json.dumps({**figures, "costs": [asdict(cost) | {"met": cost.met} for cost in costs]}, indent=1) + "\n")
     return int(not all(cost.met for cost in costs))
+
+
+def print_counts(setting: Setting, anchors: Sequence[int]) -> int:
+    """The operations of a whole chunk with each number of anchors; gives the exit status."""
+    frames, height, width = setting.video
+    drawn = Table(title=f"{setting.preset}, {frames} x {height} x {width} latents, {setting.text_tokens} text tokens, batch {setting.batch}: TFLOP counted")
+    for column in ("anchors", "forward", "forward and backward", "scores of self-attention", "forward by PyTorch's counter"):
+        drawn.add_column(column, justify="right")
+    model, differing = build(setting), 0
+    for count in sorted(set(anchors)):
+        flops, seen = count_flops(model, setting, count), seen_flops(model, draw(model, setting, count))
+        differing += flops.total != seen
+        share = flops.self_attention_scores / flops.total
+        drawn.add_row(f"{count}", f"{flops.total / 1e12:.4g}", f"{flops.training() / 1e12:.4g}", f"{share:.1%}", f"{seen / 1e12:.4g}")
+    Console(width=150).print(drawn)
+    return int(differing > 0)
+
+
+@torch.no_grad()
+def seen_flops(model: AnchorWanTransformer3DModel, inputs: Mapping[str, Tensor]) -> int:
+    """What PyTorch counts of a forward pass. It knows attention on cards alone, so that is taken apart into its products."""
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(**inputs)
+    return counter.get_total_flops()
 
 
 def measure(setting: Setting, anchors: Sequence[int]) -> list[Cost]:

@@ -73,3 +73,18 @@ def test_the_peak_is_the_given_one_the_data_sheets_or_measured(monkeypatch: pyte
     assert model_cost.peak("cuda", torch.bfloat16, 800.0) == (800e12, "given")
     for device, dtype in (("cuda", torch.float32), ("cuda:1", torch.bfloat16), ("cpu", torch.float32)):
         assert model_cost.peak(device, dtype) == (5e9, "measured")
+
+
+def test_operations_are_counted_without_a_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(model_cost, "timed", None)  # nobody measures
+    options = ["--count", "tiny", "--frames", "1", "--height", "4", "--width", "6", "--anchors", "0", "2", "--threads", str(torch.get_num_threads())]
+    assert model_cost.main(options) == 0
+    printed = capsys.readouterr().out
+    config = model_cost.build(Setting("tiny", (1, 4, 6), "meta")).config
+    for anchors in (0, 2):
+        counted = forward_flops(config, (1, 4, 6), anchors)
+        row = next(line for line in printed.splitlines() if line.startswith(f"│       {anchors} "))
+        assert f" {counted.total / 1e12:.4g} " in row
+        assert f" {counted.training() / 1e12:.4g} " in row
+    monkeypatch.setattr(model_cost, "seen_flops", lambda *_: 1)
+    assert model_cost.main(options) == 1
