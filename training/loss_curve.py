@@ -2,14 +2,16 @@
 
 import io
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, ScalarFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, ScalarFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from model.attention_plot import FAINT, INK, LINE, MAP_COLOURS, STYLE
@@ -18,8 +20,10 @@ from training.metrics import Line, read
 NAME = "loss.png"
 LEVEL_NAME = "loss_sigma_"
 TRAINING_COLOUR, VALIDATION_COLOUR, RATE_COLOUR = "#2a6f97", "#e0603d", "#1f8a7d"
-SMOOTHED = 20
-"""The smoothed loss looks back over about a twentieth of what there is, at most."""
+SMOOTHED = 40
+"""The smoothed loss looks about this part of what there is to either side."""
+OUTLIERS = 0.5
+"""Percent of the points, at either end, that the scale need not show."""
 WIDE = 8.0
 """When a loss falls by so many times, the scale is logarithmic."""
 FEW = 40
@@ -63,7 +67,7 @@ def png(training: Sequence[Line], validation: Sequence[Line]) -> bytes:
             _draw_rate(panels["rate"], training)
         last = list(panels.values())[-1]
         last.set_xlabel("step")
-        last.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
+        last.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 2, 5, 10], integer=True))
         last.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
@@ -71,21 +75,29 @@ def png(training: Sequence[Line], validation: Sequence[Line]) -> bytes:
 
 
 def smoothed(values: Numbers, over: float) -> Numbers:
-    """An exponential moving average that looks back over about so many values, and from the first on is a mean of what there is; nan is passed over."""
-    keep, total, weight = 1 - 1 / max(over, 1.0), 0.0, 0.0
-    found = np.empty_like(values)
-    for index, value in enumerate(values):
-        if np.isfinite(value):
-            total, weight = keep * total + (1 - keep) * value, keep * weight + (1 - keep)
-        found[index] = total / weight if weight > 0 else np.nan
-    return found
+    """Means that reach about so many values to either side with exponentially falling weights: unlike a running average, they do not come late. Without nan."""
+    if over < 1:
+        return values
+    there = np.isfinite(values)
+    known = np.where(there, values, 0.0)
+    total, weight = (_both_sides(each, float(np.exp(-1 / over))) for each in (known, there.astype(np.float64)))
+    return np.divide(total, weight, out=np.full_like(values, np.nan), where=weight > 0)
+
+
+def _both_sides(values: Numbers, keep: float) -> Numbers:
+    """Sums over all values, weighted by keep to the power of how far away they are."""
+
+    def before(each: Numbers) -> Numbers:
+        return np.array(list(accumulate(each.tolist(), lambda total, value: keep * total + value)))
+
+    return before(values) + before(values[::-1])[::-1] - values
 
 
 def _draw_losses(axes: Axes, training: Sequence[Line], validation: Sequence[Line]) -> None:
     if training:
         steps, losses = _column(training, "step"), _column(training, "loss")
         axes.plot(steps, losses, color=TRAINING_COLOUR, linewidth=0.8, alpha=0.35, label="training, each line of the log")
-        axes.plot(steps, smoothed(losses, min(50.0, len(losses) / SMOOTHED)), color=TRAINING_COLOUR, linewidth=2, label="training, smoothed")
+        axes.plot(steps, smoothed(losses, len(losses) / SMOOTHED), color=TRAINING_COLOUR, linewidth=2, label="training, smoothed")
     if validation:
         axes.plot(_column(validation, "step"), _column(validation, "loss"), color=VALIDATION_COLOUR, linewidth=1.6, **_marks(validation), label="validation")
     _finish(axes, "Loss", [_column(lines, "loss") for lines in (training, validation) if lines])
@@ -95,7 +107,7 @@ def _draw_levels(axes: Axes, validation: Sequence[Line], levels: Sequence[str]) 
     steps = _column(validation, "step")
     for number, name in enumerate(levels):
         colour = MAP_COLOURS(0.3 + 0.7 * number / max(len(levels) - 1, 1))
-        label = f"σ = {float(name.removeprefix(LEVEL_NAME)):.3g}" + (" (nearest to data)" if number == 0 else " (to noise)" if name == levels[-1] else "")
+        label = f"σ = {float(name.removeprefix(LEVEL_NAME)):.3f}" + (", nearest to data" if number == 0 else ", nearest to noise" if name == levels[-1] else "")
         axes.plot(steps, _column(validation, name), color=colour, linewidth=1.6, label=label, **_marks(validation))
     _finish(axes, "Validation loss by noise level, one in the middle of each quantile", [_column(validation, name) for name in levels])
 
@@ -113,17 +125,21 @@ def _draw_rate(axes: Axes, training: Sequence[Line]) -> None:
 
 def _finish(axes: Axes, title: str, values: Sequence[Numbers]) -> None:
     shown = np.concatenate(values)
-    shown = shown[np.isfinite(shown)]
-    if len(shown) and shown.min() > 0 and shown.max() / shown.min() > WIDE:
+    lowest, highest = np.percentile(shown[np.isfinite(shown)], [OUTLIERS, 100 - OUTLIERS]) if np.isfinite(shown).any() else (0.0, 1.0)
+    if lowest > 0 and highest / lowest > WIDE:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
-        axes.yaxis.set_minor_formatter("")
+        axes.set_ylim(lowest / 1.2, highest * 1.2)
+    elif highest > lowest:
+        axes.set_ylim(lowest - 0.08 * (highest - lowest), highest + 0.08 * (highest - lowest))
     axes.set_title(title, color=INK)
     axes.grid(axis="y", color=LINE, linewidth=0.4)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
 
 
-def _marks(lines: Sequence[Line]) -> dict[str, object]:
+def _marks(lines: Sequence[Line]) -> dict[str, Any]:
     """Points of a line that has few."""
     return {"marker": "o", "markersize": 3.5} if len(lines) <= FEW else {}
 

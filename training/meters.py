@@ -174,19 +174,18 @@ class Means:
     """Means of what each step yields, kept where it was computed until somebody looks."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
+        self._sums: dict[str, Tensor | float] = {}
         self._counts: defaultdict[str, int] = defaultdict(int)
 
     def add(self, **values: Tensor | float) -> None:
         """Scalars of a step; tensors are not waited for."""
         for name, value in values.items():
-            number = torch.as_tensor(value).detach().double()
-            self._sums[name] = self._sums[name] + number if name in self._sums else number
+            self._sums[name] = self._sums.get(name, 0.0) + (value.detach().double() if isinstance(value, Tensor) else value)
             self._counts[name] += 1
 
     def read(self) -> dict[str, float]:
         """Means since the last look; waits for the device."""
-        means = {name: total.item() / self._counts[name] for name, total in self._sums.items()}
+        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
         self._sums.clear()
         self._counts.clear()
         return means

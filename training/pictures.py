@@ -31,7 +31,7 @@ MOST_ANCHORS = 8
 """Of a sample, shown."""
 CELL, GAP, LABEL, BLOCK = 168, 8, 18, 26
 """Pixels: width of a picture, between pictures, height of a line of text, between samples."""
-LETTER = 6.6
+LETTER = 7.6
 """Pixels that a letter of the caption takes, about."""
 DPI = 100
 
@@ -195,10 +195,10 @@ def _draw_block(axes: Axes, sample: DrawnSample, caption: Sequence[str], top: fl
         more = len(sample.anchor_names) - MOST_ANCHORS
         _show(axes, picture, GAP + column * (CELL + GAP), rows[row], cell, name + (f" (and {more} more)" if more > 0 and number == MOST_ANCHORS - 1 else ""))
     if not sample.anchor_names:
-        _tell(axes, GAP, rows[0] + cell / 2, "no anchors", color=FAINT, fontsize=9)
-    for name, frames, row in (("clip", sample.clip, rows[0]), ("generated", sample.generated, rows[1])):
+        _tell(axes, GAP, rows[0] - 3, "no anchors", color=FAINT, fontsize=8)
+    for name, frames, above in (("clip", sample.clip, rows[0]), ("generated", sample.generated, rows[1])):
         for column, frame in enumerate(np.linspace(0, len(frames) - 1, FRAMES).round().astype(int)):
-            _show(axes, frames[frame], right + column * (CELL + GAP), row, cell, f"{name}, frame {frame}")
+            _show(axes, frames[frame], right + column * (CELL + GAP), above, cell, f"{name}, frame {frame}")
 
 
 def _show(axes: Axes, picture: Pixels, left: float, top: float, height: float, label: str) -> None:
