@@ -37,7 +37,7 @@ def export_anchors(command: Anchors, console: Console) -> int:
     """Write a character's anchors, or list the characters; gives how many characters were written.
 
     Raises:
-        OptionsError: it is not said which character is meant, or there is no such character; the characters are listed. Or the folder has files.
+        OptionsError: it is not said which character is meant, or there is no such character; the characters are listed. Or what is to be written is there.
         InputError: there are no anchors, or a picture of one cannot be had, or what is made cannot be written.
     """
     out = storage.absolute(command.out)
@@ -52,6 +52,7 @@ def export_anchors(command: Anchors, console: Console) -> int:
         _list(out, by_character, console)
         said = f"{out} has anchors of {len(by_character)} characters" if name is None else f"{out} has no anchors of {name}"
         raise OptionsError(f"{said}: say with --character which one is meant")
+    _refuse_what_is_there(command.to)
     rows = _with_pictures(out, _ranked(by_character[name]))
     if command.to.endswith(PARQUET):
         table = CHARACTER_ANCHORS.from_rows(rows)
@@ -120,9 +121,15 @@ def _with_pictures(out: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
     return finished
 
 
+def _refuse_what_is_there(to: str) -> None:
+    if to.endswith(PARQUET):
+        if storage.exists(to):
+            raise OptionsError(f"{to} is there already and is not written over: name a new file with --to, or remove this one first")
+    elif storage.list_files(to):
+        raise OptionsError(f"{to} has files already, and pictures of two characters must not mix: name a new folder, or a file that ends in {PARQUET}")
+
+
 def _write_folder(folder: str, rows: Sequence[Row]) -> None:
-    if storage.list_files(folder):
-        raise OptionsError(f"{folder} has files already, and pictures of two characters must not mix: name a new folder, or a file that ends in {PARQUET}")
     for row in rows:
         storage.write_atomic(storage.join(folder, picture_name(row)), row["picture"])
 

@@ -69,6 +69,20 @@ def test_a_folder_is_named_as_the_model_reads_it(out: Path, tmp_path: Path) -> N
     assert main(arguments) == 2  # it has files now
 
 
+def test_a_file_that_is_there_is_not_written_over(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    to = tmp_path / "c.parquet"
+    to.write_bytes(b"of somebody else")
+    arguments = ["anchors", "--out", str(out), "--character", FIRST, "--to", str(to)]
+    assert main(arguments) == 2
+    assert f"{to} is there already and is not written over: name a new file with --to, or remove this one first" in capsys.readouterr().err
+    assert to.read_bytes() == b"of somebody else"
+    to.unlink()
+    assert main(arguments) == 0
+    written = to.read_bytes()
+    assert main(arguments) == 2
+    assert to.read_bytes() == written
+
+
 def test_several_characters_are_listed(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["anchors", "--out", str(out)]) == 0
     listed = capsys.readouterr().out
