@@ -53,7 +53,9 @@ class Conditioner:
         positions: where anchors stand in time.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device | str, dtype: torch.dtype = torch.float32, positions: AnchorPositions | None = None) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, device: torch.device | str, dtype: torch.dtype = torch.float32, positions: AnchorPositions | None = None
+    ) -> None:
         """Move them to the device.
 
         Args:
@@ -98,7 +100,9 @@ class Conditioner:
         condition = torch.cat([self._grey(sample, count, frames) for sample, count in zip(samples, counts, strict=True)]) if self._layout.beside else clean
         hidden, times = self._layout.video(noisy(clean, noise, levels), timestep(levels), first, condition)
         audio, audio_mask = self._audio(samples, frames)
-        inputs = NetworkInputs(hidden, times, self._text(samples), tuple(sample.caption for sample in samples), self._picture(samples), *self._anchors(samples), audio, audio_mask)
+        inputs = NetworkInputs(
+            hidden, times, self._text(samples), tuple(sample.caption for sample in samples), self._picture(samples), *self._anchors(samples), audio, audio_mask
+        )
         weights = torch.tensor([float(sample.counted) for sample in samples], device=self.device)
         return TrainingBatch(inputs, clean, noise, levels, ~first, weights, tuple(sample.key for sample in samples))
 
@@ -179,7 +183,9 @@ class Conditioner:
     @staticmethod
     def _pixels(sample: TrainingSample) -> Tensor:
         if sample.frames is None:
-            raise TrainingError(f"{sample.key}: an image-to-video network needs the pixels of its samples, not their latents alone; train with --data.source pixels")
+            raise TrainingError(
+                f"{sample.key}: an image-to-video network needs the pixels of its samples, not their latents alone; train with --data.source pixels"
+            )
         return sample.frames
 
 

@@ -17,7 +17,7 @@ Schedule = Literal["cosine", "constant"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Trained = Literal["audio", "self_attention", "cross_attention", "feed_forward", "modulation", "embeddings", "head", "text"]
 """Groups of parameters; see ``training.stages``."""
-Condition = Literal["text", "audio", "anchors"]
+PresetName = Literal["plain", "tiny", "stage_1_audio", "stage_2_global", "stage_3_viewpoint_expression"]
 
 
 @dataclass(frozen=True)
@@ -198,6 +198,8 @@ class TrainingOptions:
     """folder of the training: checkpoints, logs, pictures, exports"""
     start: Annotated[str, tyro.conf.arg(metavar="FOLDER")]
     """checkpoint to start from: a folder in diffusers' layout (`python -m model init`, public Wan weights), or OUT of another training (its newest)"""
+    preset: PresetName = "plain"
+    """whose defaults the other options have (`training/presets.py`): plain trains everything; tiny is for two cores; the stages are the paper's"""
     config: Annotated[str | None, tyro.conf.arg(metavar="FILE.yaml")] = None
     """options from a YAML file; those on the command line win"""
     steps: int = 10_000

@@ -33,6 +33,7 @@ def parallelise(network: TrainedNetwork, options: ParallelOptions, processes: Pr
         TrainingError: several ranks and no strategy for them.
     """
     strategy = strategy_of(options, processes.ranks)
+    _keep_time_exact(network, processes.device)
     if options.gradient_checkpointing:
         network.transformer.enable_gradient_checkpointing()
     if options.compile:
@@ -78,6 +79,18 @@ def gradients_summed_later(network: nn.Module, later: bool) -> Iterator[None]:
         yield
 
 
+def _audio_layers(transformer: nn.Module) -> list[nn.Module]:
+    """None in a network that hears nothing."""
+    layers = getattr(transformer, "audio_attention", None)
+    return [] if layers is None else list(layers.values())
+
+
+def _keep_time_exact(network: TrainedNetwork, device: torch.device) -> None:
+    """The embedding of the timestep stays in float32, as in Wan: bfloat16 does not tell 937 from 936."""
+    embedder = network.transformer.condition_embedder.time_embedder
+    embedder.forward = torch.autocast(device.type, enabled=False)(embedder.forward)
+
+
 def _shard(network: TrainedNetwork, dtype: torch.dtype, processes: Processes) -> None:
     mesh = init_device_mesh(processes.device.type, (processes.ranks,))
     reduced = None if dtype == torch.float32 else dtype
@@ -85,7 +98,7 @@ def _shard(network: TrainedNetwork, dtype: torch.dtype, processes: Processes) ->
     whole = MixedPrecisionPolicy(cast_forward_inputs=False)
     transformer = network.transformer
     fully_shard(transformer.condition_embedder.time_embedder, mesh=mesh, mp_policy=whole)  # which Wan keeps in float32
-    for block in [*transformer.blocks, *transformer.audio_attention.values()]:
+    for block in [*transformer.blocks, *_audio_layers(transformer)]:
         fully_shard(block, mesh=mesh, mp_policy=policy)
     fully_shard(transformer, mesh=mesh, mp_policy=policy)  # not the whole network: sampling calls the transformer alone
     if network.text_encoder is not None:

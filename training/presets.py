@@ -7,6 +7,7 @@ modulation stay as the public weights have them.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import tyro
@@ -80,7 +81,7 @@ def preset(name: str) -> TrainingOptions:
     """
     if name not in PRESETS:
         raise TrainingError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
-    return PRESETS[name]()
+    return replace(PRESETS[name](), preset=name)  # type: ignore[arg-type]  # a key of PRESETS
 
 
 def _stage(trained: tuple[Trained, ...], superset: SupersetOptions, rate: float) -> TrainingOptions:

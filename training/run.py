@@ -1,0 +1,256 @@
+"""A training from its options: everything is read, checked and put together, then the loop runs."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import torch
+from rich.console import Console
+from torch.optim.lr_scheduler import LambdaLR
+
+from model.checkpoint import INDEX, Checkpoint
+from model.device_peak import measured_flops, peak_flops
+from model.flow import SigmaDistribution
+from model.generate.denoise import Guidance
+from model.positions import AnchorPositions
+from training.checkpoints import Checkpoints
+from training.conditioning import Conditioner
+from training.data.batches import BatchPlan, micro_batches
+from training.data.dataset import ShardDataset
+from training.data.index import read_index
+from training.data.loader import micro_batches as read_micro_batches
+from training.data.places import Place
+from training.data.reader import ShardReader
+from training.data.selection import Selection, select
+from training.data.shard_cache import DEFAULT_FOLDER, ShardCache
+from training.ema import MovingAverage
+from training.errors import TrainingError
+from training.export import export, trained_checkpoint
+from training.log import TrainingLog
+from training.loop import train
+from training.meters import StepTimer, Throughput
+from training.network import TrainedNetwork
+from training.optimizer import optimizer_of, rate_at
+from training.options import LossOptions, TrainingOptions
+from training.parallel import parallelise, precision_of
+from training.parts import Parts, Progress
+from training.processes import Processes
+from training.snapshot import SNAPSHOT, check_snapshot, write_snapshot
+from training.stages import freeze_others, trained_parameters
+from training.state import TrainingState
+from training.validation import as_held_out, chosen_rows, noise_levels
+from training.validator import Validator
+
+MODEL = "model"
+"""Where a finished training lies as a folder in diffusers' layout."""
+GIGABYTE = 1_000_000_000
+
+
+def run(options: TrainingOptions, console: Console, positions: AnchorPositions | None = None) -> bool:
+    """Train, or go on with a training.
+
+    Args:
+        options: of the training.
+        console: for people.
+        positions: where anchors stand, when not where the checkpoint says: to compare them.
+
+    Returns:
+        whether it is finished; else a signal ended it, and it is saved.
+
+    Raises:
+        TrainingError, ModelInputError, SampleError: something does not fit or went wrong; the message says what and what to do.
+    """
+    if options.parallel.threads is not None:
+        torch.set_num_threads(options.parallel.threads)
+    with Processes.start(options.parallel.device) as processes:
+        parts = assemble(options, processes, console, positions)
+        with parts.log, signals_heard(parts):
+            parts.introduce()
+            finished = train(parts)
+            parts.checkpoints.finish()
+            if finished and processes.main:
+                export_finished(parts)
+            elif not finished:
+                parts.log.say(f"stopped after step {parts.progress.step:,} and saved; the same command goes on from there")
+        return finished
+
+
+def assemble(options: TrainingOptions, processes: Processes, console: Console, positions: AnchorPositions | None = None) -> Parts:
+    """Read and check everything; where the folder has a checkpoint, take it up.
+
+    Raises:
+        TrainingError, ModelInputError: something does not fit.
+    """
+    out, precision = Path(options.out), precision_of(options.parallel, processes.device)
+    checkpoints = Checkpoints(out, options.checkpoint.keep, processes)
+    newest = checkpoints.newest()
+    index = read_index(options.shards)
+    if newest is not None:
+        check_snapshot(out, options, index.fingerprint)
+    checkpoint = start_from(Path(options.start))
+    selection = select(index, options.data, options.validation, checkpoint)
+    sigmas = noise_distribution(options.loss, checkpoint)
+    plan = BatchPlan(index.shard, selection.bucket, selection.trained, options.seed, options.batch.size, options.data.block_shards, options.data.short_batches)
+    reader = ShardReader(index, ShardCache(Path(options.data.cache or DEFAULT_FOLDER).expanduser(), int(options.data.cache_gigabytes * GIGABYTE)))
+    dataset = dataset_of(options, selection, reader, sigmas)
+
+    network = TrainedNetwork.of(checkpoint).to(processes.device).train()
+    freeze_others(network, options.trained)
+    model = parallelise(network, options.parallel, processes)
+    trained = trained_parameters(network)
+    optimizer = optimizer_of(trained, options.optimizer)
+    schedule = LambdaLR(optimizer, lambda step: rate_at(step, options.steps, options.optimizer))
+    average = MovingAverage(trained, options.optimizer.average, network) if options.optimizer.average else None
+    state, progress = TrainingState(network, optimizer, schedule, average, processes), Progress()
+    if newest is not None:
+        progress = resumed(checkpoints, newest, state)
+    elif processes.main:
+        write_snapshot(out, options, index.fingerprint)
+
+    conditioner = Conditioner(checkpoint, processes.device, precision, positions)
+    log = TrainingLog(out, options, processes, None if newest is None else progress.step, console)
+    return Parts(
+        options=options,
+        out=out,
+        processes=processes,
+        precision=precision,
+        network=network,
+        model=model,
+        trained=trained,
+        optimizer=optimizer,
+        schedule=schedule,
+        average=average,
+        conditioner=conditioner,
+        selection=selection,
+        plan=plan,
+        samples=read_micro_batches(dataset, places(plan, options, processes, progress.position), options.data.workers, options.data.prefetch),
+        checkpoints=checkpoints,
+        state=state,
+        validator=validator_of(options, selection, reader, sigmas, conditioner, processes, precision, log),
+        log=log,
+        timer=StepTimer(processes.device),
+        throughput=Throughput(processes, device_peak(processes.device, precision)),
+        progress=progress,
+    )
+
+
+def start_from(folder: Path) -> Checkpoint:
+    """The checkpoint that a training starts from, in float32: a folder in diffusers' layout, or the newest averaged weights of another training.
+
+    Raises:
+        TrainingError, ModelInputError: it is neither, or not whole.
+    """
+    if not (folder / INDEX).is_file() and (folder / SNAPSHOT).is_file():
+        checkpoint = trained_checkpoint(folder)
+        checkpoint.transformer.float()
+        return checkpoint
+    return Checkpoint.load(folder)
+
+
+def noise_distribution(options: LossOptions, checkpoint: Checkpoint) -> SigmaDistribution:
+    """Which noise levels are trained.
+
+    Raises:
+        TrainingError: numbers that make no distribution.
+    """
+    shift = checkpoint.sampling.shift if options.sigma_shift is None else options.sigma_shift
+    try:
+        return SigmaDistribution(options.sigma, options.sigma_mean, options.sigma_deviation, shift)
+    except ValueError as error:
+        raise TrainingError(f"--loss.sigma…: {error}") from error
+
+
+def dataset_of(options: TrainingOptions, selection: Selection, reader: ShardReader, sigmas: SigmaDistribution) -> ShardDataset:
+    """Samples, read and drawn for as the options say."""
+    return ShardDataset(
+        selection.index,
+        reader,
+        selection.geometry,
+        options.data,
+        options.superset,
+        options.augment,
+        options.loss,
+        options.seed,
+        sigmas,
+        selection.use_latents,
+    )
+
+
+def validator_of(
+    options: TrainingOptions,
+    selection: Selection,
+    reader: ShardReader,
+    sigmas: SigmaDistribution,
+    conditioner: Conditioner,
+    processes: Processes,
+    precision: torch.dtype,
+    log: TrainingLog,
+) -> Validator | None:
+    """Looks at what is held out; None when nothing is."""
+    if not len(selection.validated):
+        return None
+    rows = chosen_rows(selection.index.keys.tolist(), selection.validated.tolist(), options.validation.most_samples)
+    checkpoint = conditioner.checkpoint
+    return Validator(
+        dataset=dataset_of(as_held_out(options), selection, reader, sigmas),
+        rows=rows,
+        levels=noise_levels(sigmas, options.validation.quantiles),
+        pictures=options.validation.pictures,
+        sampling=checkpoint.sampling,
+        guidance=Guidance(checkpoint.usage.guidance if options.loss.drop_text else 1.0),
+        workers=options.data.workers,
+        conditioner=conditioner,
+        processes=processes,
+        precision=precision,
+        log=log,
+        out=Path(options.out),
+    )
+
+
+def resumed(checkpoints: Checkpoints, newest: Path, state: TrainingState) -> Progress:
+    """Where a training stands whose checkpoint was taken up."""
+    found = state.capture({})
+    checkpoints.load(newest, found)
+    return Progress(**state.restore(found))
+
+
+def places(plan: BatchPlan, options: TrainingOptions, processes: Processes, position: int) -> Iterator[list[Place]]:
+    """Micro-batches of a rank from a position on, without end."""
+    for turn in plan.steps(position):
+        yield from micro_batches(turn, processes.rank, processes.ranks, options.batch.micro)
+
+
+def device_peak(device: torch.device, precision: torch.dtype) -> float:
+    """Operations per second that the device can do: by its maker, or measured where nobody says."""
+    known = peak_flops(torch.cuda.get_device_name(device), precision) if device.type == "cuda" else None
+    return known or measured_flops(device, precision)
+
+
+def export_finished(parts: Parts) -> None:
+    """Leave the averaged weights as a folder in diffusers' layout."""
+    folder = parts.out / MODEL
+    if folder.exists():
+        parts.log.say(f"{folder} is there already and left alone; write another with: python -m training export --out {parts.out} --to FOLDER")
+        return
+    export(parts.out, folder)
+    parts.log.say(f"{folder}: the averaged weights after step {parts.progress.step:,}, for `python -m model generate --checkpoint` and for --start")
+
+
+@contextmanager
+def signals_heard(parts: Parts) -> Iterator[None]:
+    """SIGTERM and Ctrl-C end the training after the step that runs; a second one ends it at once."""
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        if parts.stop_asked:
+            raise KeyboardInterrupt
+        parts.stop_asked = True
+        parts.log.say(f"{signal.Signals(number).name}: saving after this step; a second one ends it at once, and the newest checkpoint stands")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
