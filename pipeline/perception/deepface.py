@@ -21,7 +21,7 @@ from pipeline.failures import InputError
 from pipeline.perception.protocols import ExpressionEstimate, Face, HeadPose, Image
 from schemas.vocabulary import Expression, FailureKind
 
-INSTALL = "pip install 'gloria-anchors[deepface]'"
+INSTALL = "pip install -c constraints.txt '.[deepface]'"
 WEIGHTS = "facial_expression_model_weights"
 ENGINES = {".onnx": "onnx", ".pth": "pytorch", ".h5": "tensorflow"}
 SIDE = 224
@@ -54,7 +54,7 @@ class DeepFaceExpression:
                 raise InputError(FailureKind.UNSUPPORTED, f"{running}; unset DEEPFACE_BACKEND_ENGINE, or bring the weights for it")
             model = modeling.get_model_class("facial_attribute", "Emotion")()
         except (ImportError, ValueError) as error:
-            message = f"the backend deepface cannot be used ({error}); install it: {INSTALL}, and for {weights.name} also {engine}"
+            message = f"the backend deepface cannot be used ({error}); install it in the project's clone: {INSTALL}, and for {weights.name} also {engine}"
             raise InputError(FailureKind.MISSING_DEPENDENCY, message) from error
         self.name = f"deepface ({weights.name})"
         self._codes = [int(Expression.from_word(label)) for label in EMOTION_LABELS]

@@ -17,7 +17,7 @@ from pipeline.failures import InputError
 from pipeline.perception.protocols import Face, HeadPose, Image
 from schemas.vocabulary import AngleSource, FailureKind
 
-INSTALL = "pip install 'gloria-anchors[insightface]'"
+INSTALL = "pip install -c constraints.txt '.[insightface]'"
 DETECTION, IDENTITY, POSE = "detection", "recognition", "landmark_3d_68"
 
 
@@ -53,7 +53,8 @@ class InsightFacePack:
             import onnxruntime
             from insightface.app import FaceAnalysis
         except ImportError as error:
-            raise InputError(FailureKind.MISSING_DEPENDENCY, f"the backend insightface cannot be imported ({error}); install it: {INSTALL}") from error
+            message = f"the backend insightface cannot be imported ({error}); install it in the project's clone: {INSTALL}"
+            raise InputError(FailureKind.MISSING_DEPENDENCY, message) from error
         if not sorted(folder.glob("*.onnx")):
             raise InputError(
                 FailureKind.MISSING_DEPENDENCY, f"{folder} holds no ONNX file; put an insightface pack there (a detector, an embedder, 1k3d68.onnx)"

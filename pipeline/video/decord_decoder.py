@@ -65,7 +65,8 @@ class DecordDecoder:
         try:
             self._decord: Any = importlib.import_module("decord")
         except ImportError as error:
-            raise InputError(FailureKind.MISSING_DEPENDENCY, "the decoder decord is not installed: pip install 'gloria-anchors[decord]'") from error
+            message = "the decoder decord is not installed; install it in the project's clone: pip install -c constraints.txt '.[decord]'"
+            raise InputError(FailureKind.MISSING_DEPENDENCY, message) from error
         self._index = index if index is not None else read_index(uri)
         self._threads = threads
         self._path = self._local_path(uri)

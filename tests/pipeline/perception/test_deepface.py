@@ -1,5 +1,6 @@
 """deepface's own emotion code on onnxruntime, with random weights in the real architecture: shapes, class order, crops."""
 
+import sys
 from pathlib import Path
 
 import cv2
@@ -76,6 +77,14 @@ def test_the_crop_makes_the_eyes_level(degrees: float) -> None:
     expected, inner = upright(smooth, FACE).astype(int), np.s_[40:-40, 20:-20]
     assert np.abs(upright(turned, Face(FACE.box, points, 0.9)).astype(int) - expected)[inner].mean() < 2
     assert np.abs(upright(turned, FACE).astype(int) - expected)[inner].mean() > 8
+
+
+def test_a_missing_package_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    emotion_network(weights(home), favourite=0)
+    monkeypatch.setitem(sys.modules, "deepface.commons", None)
+    with pytest.raises(InputError, match=r"in the project's clone: pip install -c constraints\.txt '\.\[deepface\]', and for .*\.onnx also onnx") as caught:
+        DeepFaceExpression(home)
+    assert caught.value.kind is FailureKind.MISSING_DEPENDENCY
 
 
 def test_missing_weights_are_named(home: Path) -> None:

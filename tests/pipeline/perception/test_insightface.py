@@ -1,6 +1,7 @@
 """The insightface adapters, through insightface's own FaceAnalysis, on packs of small networks whose answers are known."""
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,13 @@ def test_angles_have_the_projects_signs(tmp_path: Path, yaw: float, pitch: float
 def test_names_say_which_weights(pack: InsightFacePack) -> None:
     assert InsightFaceDetector(pack).name == "insightface (det_red)"
     assert InsightFaceEmbedder(pack).name == "insightface (colours)"
+
+
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "insightface.app", None)
+    with pytest.raises(InputError, match=r"in the project's clone: pip install -c constraints\.txt '\.\[insightface\]'") as caught:
+        InsightFacePack(tmp_path)
+    assert caught.value.kind is FailureKind.MISSING_DEPENDENCY
 
 
 def test_what_a_pack_lacks_is_named(pack: InsightFacePack, tmp_path: Path) -> None:

@@ -77,6 +77,6 @@ def test_the_file_is_closed(numbered: Callable[[Kind], Written]) -> None:
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "decord", None)
-    with pytest.raises(InputError, match=r"gloria-anchors\[decord\]") as caught:
+    with pytest.raises(InputError, match=r"in the project's clone: pip install -c constraints\.txt '\.\[decord\]'") as caught:
         DecordDecoder("film.mp4")
     assert caught.value.kind is FailureKind.MISSING_DEPENDENCY
