@@ -1,7 +1,7 @@
 """The index of the shards: where every sample lies, and what the order of the training needs to know of it."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import pairwise
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -159,10 +160,10 @@ def _index(table: pa.Table, urls: Sequence[str], latents_key: LatentsKey | None)
     shard = np.array([number[url] for url in urls], np.int64)
     keys = _strings(table["key"])
     _check_unique(keys, shard, shard_urls)
-    member_names = tuple(sorted(set(_flat(table["member_names"]).to_pylist())))
-    member_starts = np.concatenate([[0], np.cumsum([len(names) for names in table["member_names"].to_pylist()])]).astype(np.int64)
-    codes = {name: code for code, name in enumerate(member_names)}
-    member_name = np.array([codes[name] for name in _flat(table["member_names"]).to_pylist()], np.int64)
+    member_starts = np.concatenate([[0], np.cumsum(_integers(pc.list_value_length(table["member_names"])))])
+    names = _flat(table["member_names"]).dictionary_encode()
+    member_names = tuple(names.dictionary.to_pylist())
+    member_name = names.indices.to_numpy().astype(np.int64)
     return ShardIndex(
         keys=keys,
         shard_urls=shard_urls,
@@ -181,8 +182,8 @@ def _index(table: pa.Table, urls: Sequence[str], latents_key: LatentsKey | None)
         audio=table["audio"].to_numpy(),
         video_id=_strings(table["video_id"]),
         character_id=_strings(table["character_id"]),
-        has_pixels=_having(member_name, member_starts, [codes[name] for name in VIDEO_SUFFIXES if name in codes]),
-        has_latents=_having(member_name, member_starts, [codes[LATENTS]] if LATENTS in codes else []),
+        has_pixels=_having(member_name, member_starts, [code for code, name in enumerate(member_names) if name in VIDEO_SUFFIXES]),
+        has_latents=_having(member_name, member_starts, [code for code, name in enumerate(member_names) if name == LATENTS]),
         latents_key=latents_key,
         fingerprint=_fingerprint(table["key"].to_pylist(), table["sample_hash"].to_pylist(), shard.tolist()),
     )
@@ -192,12 +193,12 @@ def _strings(column: pa.ChunkedArray) -> Strings:
     return np.array(column.to_pylist(), np.dtypes.StringDType())
 
 
-def _integers(column: pa.ChunkedArray) -> Integers:
-    return column.to_numpy().astype(np.int64)
+def _integers(column: pa.ChunkedArray | pa.Array) -> Integers:
+    return np.asarray(column.to_numpy(), np.int64)
 
 
-def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pa.chunked_array([chunk.flatten() for chunk in column.chunks])
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks().flatten()
 
 
 def _having(member_name: Integers, member_starts: Integers, codes: Sequence[int]) -> Flags:
@@ -211,18 +212,13 @@ def _check_unique(keys: Strings, shard: Integers, shard_urls: Sequence[str]) -> 
     if not (counts > 1).any():
         return
     key = names[counts > 1][0]
-    places = " and ".join(shard_urls[number] for number in shard[keys == key][:2])
-    raise TrainingError(
-        f"{(counts > 1).sum()} keys stand more than once in the indexes, {key} for one (in {places}); name every folder once, and no copies of its samples"
-    )
+    places = " and in ".join(shard_urls[number] for number in shard[keys == key][:2])
+    others = f", {(counts > 1).sum() - 1} other keys likewise" if (counts > 1).sum() > 1 else ""
+    raise TrainingError(f"the key {key} stands twice in the indexes, in {places}{others}; name every folder once, and no copies of its samples")
 
 
 def _fingerprint(*columns: Sequence[object]) -> str:
     digest = hashlib.sha256()
-    for row in _rows(columns):
+    for row in zip(*columns, strict=True):
         digest.update(f"{row}\n".encode())
     return digest.hexdigest()[:16]
-
-
-def _rows(columns: Sequence[Sequence[object]]) -> Iterator[tuple[object, ...]]:
-    return zip(*columns, strict=True)

@@ -53,9 +53,8 @@ class ShardCache:
             NotThereError: there is no such shard.
             TrainingError: it cannot be fetched, it is larger than the cache may be, or the folder cannot be written.
         """
-        if (path := storage.local_path(url)) is not None:
-            with storage.sentences(url):
-                return path.open("rb")
+        if storage.local_path(url) is not None:
+            return storage.open_read(url)
         copy = self.copy_of(url)
         with self._writable():
             while (file := self._open_copy(copy)) is None:
@@ -103,11 +102,9 @@ class ShardCache:
     def _download(self, url: str, partial: Path, reserved: Path) -> None:
         try:
             with storage.sentences(url):
-                file_system, path = storage.remote(url)
-                size = file_system.size(path)
-                if size is None:
-                    raise TrainingError(f"{url}: the server does not say how large it is; copy the shards to a disk, or to a server that does")
+                size = storage.size(url)
                 self._make_room(url, reserved, size)
+                file_system, path = storage.remote(url)
                 file_system.get_file(path, str(partial))
         except storage.StorageError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in LOCAL_TROUBLE:

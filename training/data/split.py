@@ -38,7 +38,7 @@ def held_out(character_ids: NDArray[Any], share: float, extra: Sequence[str] = (
             f"none of the {len(names)} characters falls into validation.share {share:g}: {remedy}, --validation.share 0 trains without validation"
         )
     if chosen.all():
-        raise TrainingError(f"all {len(names)} characters are held out for validation, none is left to train on; lower validation.share or add shards")
+        raise TrainingError(f"every character ({len(names)}) is held out for validation, none is left to train on; lower validation.share or add shards")
     return chosen[which]
 
 

@@ -1,15 +1,20 @@
 """Files to train from, wherever they lie: local paths and any fsspec URL. What the storage throws becomes a sentence that names the file."""
 
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, cast
 from uuid import uuid4
 
 import fsspec
 from fsspec.spec import AbstractFileSystem
 
 from training.errors import TrainingError
+
+BLOCK = 8 << 20
+"""Bytes that are asked for at once of what lies elsewhere."""
 
 
 class NotThereError(TrainingError):
@@ -70,6 +75,41 @@ def read_bytes(url: str) -> bytes:
         return bytes(file_system.cat_file(remote_path))
 
 
+def open_read(url: str) -> BinaryIO:
+    """Open for reading bytes; seekable.
+
+    Raises:
+        NotThereError: there is no such file.
+        TrainingError: it cannot be opened.
+    """
+    with sentences(url):
+        if (path := local_path(url)) is not None:
+            return path.open("rb")
+        file_system, remote_path = remote(url)
+        return cast(BinaryIO, file_system.open(remote_path, "rb", block_size=BLOCK))
+
+
+def size(url: str) -> int:
+    """Bytes of a file; raises as ``open_read``."""
+    with sentences(url):
+        if (path := local_path(url)) is not None:
+            return path.stat().st_size
+        file_system, remote_path = remote(url)
+        found = file_system.size(remote_path)
+    if found is None:
+        raise TrainingError(f"{url}: the server does not say how large it is; copy the shards to a disk, or to a server that does")
+    return int(found)
+
+
+def exists(url: str) -> bool:
+    """Whether there is a file or folder; raises as ``open_read``."""
+    with sentences(url):
+        if (path := local_path(url)) is not None:
+            return path.exists()
+        file_system, remote_path = remote(url)
+        return bool(file_system.exists(remote_path))
+
+
 def write_bytes(url: str, content: bytes) -> None:
     """Write a file so that readers see all of it or nothing.
 
@@ -100,6 +140,17 @@ def list_files(folder: str, suffix: str) -> list[str]:
             return sorted(str(each) for each in path.iterdir() if each.is_file() and each.name.endswith(suffix))
         file_system, remote_path = remote(folder)
         return sorted(join(folder, name.rpartition("/")[2]) for name in file_system.ls(remote_path, detail=False) if name.endswith(suffix))
+
+
+def expand(pattern: str) -> list[str]:
+    """The files that match a glob, sorted; a URL without ``*``, ``?`` and ``[`` is given back as it is."""
+    if not glob.has_magic(pattern) or pattern.startswith(("http://", "https://")):  # there, a ? begins a query
+        return [pattern]
+    with sentences(pattern):
+        if (path := local_path(pattern)) is not None:
+            return sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute patterns
+        file_system, remote_path = remote(pattern)
+        return sorted(str(file_system.unstrip_protocol(name)) for name in file_system.glob(remote_path))
 
 
 @contextmanager
