@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -14,22 +13,10 @@ from torch import Tensor
 from benchmarks.chunk_boundaries.seams import TARGET, differences
 from model.generate.blend import to_pixels
 from model.generate.plan import ChunkPlan
+from pipeline.report.style import CHART, FAINT, INK
 
-INK, FAINT, LINE, BOUNDARY, SHARED = "#22303c", "#5f6f7c", "#c9d3dc", "#e0603d", "#fbe3d9"
-STYLE: Any = {
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": FAINT,
-    "axes.edgecolor": LINE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "axes.titlesize": 10,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "legend.frameon": False,
-}
+BOUNDARY, SHARED = "#e0603d", "#fbe3d9"
+STYLE = CHART | {"axes.titlesize": 10, "ytick.color": FAINT}
 BEFORE, AFTER = 6, 7
 """Frames of the strip before the shared ones and after them."""
 

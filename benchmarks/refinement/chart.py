@@ -14,7 +14,7 @@ from benchmarks.refinement.judge import Errors
 from benchmarks.refinement.outcomes import Outcome, break_even
 from benchmarks.refinement.policies import EVERYTHING, NO_RELABELLING, OURS, SURE_ALONE
 from benchmarks.refinement.sweep import Curve
-from pipeline.report.style import FAINT, INK, LINE
+from pipeline.report.style import CHART, FAINT, INK, LINE
 
 DRAWN = Errors.SUGGESTIBLE
 """The errors whose curves are drawn: the hardest to guard against, since such a judge agrees with what is wrong."""
@@ -25,23 +25,13 @@ LINES: dict[str, dict[str, Any]] = {
     OURS.name: {"color": "#e76f51", "linewidth": 2.2},
 }
 """In the order in which they are drawn, one over the other."""
-STYLE: Any = {
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": FAINT,
-    "axes.edgecolor": LINE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
+STYLE = CHART | {
     "axes.titlesize": 10,
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": LINE,
     "grid.linewidth": 0.4,
-    "xtick.color": FAINT,
     "ytick.color": FAINT,
-    "legend.frameon": False,
 }
 
 Measure = Callable[[Outcome], float]

@@ -2,7 +2,6 @@
 
 import io
 from collections import Counter
-from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -13,29 +12,16 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pipeline.report.overview import YAW_EDGES, Overview
-from pipeline.report.style import FAINT, INK, KIND_COLOURS, LINE, PAPER, bins, spoken
+from pipeline.report.style import CHART, FAINT, INK, KIND_COLOURS, LINE, PAPER, bins, spoken
 from pipeline.report.verdicts import VerdictSums
 from schemas.vocabulary import AnchorKind, Expression, QuestionKind, RejectReason, Status, Viewpoint, words
 
 VIEW_COLOURS = {"front": "#2a6f97", "left": "#2a9d8f", "right": "#e9b44c", "back": "#6d597a", None: LINE}
-STYLE: Any = {
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": FAINT,
-    "axes.edgecolor": LINE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "xtick.color": FAINT,
-    "ytick.color": INK,
-    "legend.frameon": False,
-}
 
 
 def draw_overview(overview: Overview) -> dict[str, bytes]:
     """The figures of a run as PNG files, by name: ``bins``, ``angles``, ``expressions``, ``funnel`` and, when a judge was asked, ``verdicts``."""
-    with rc_context(STYLE):
+    with rc_context(CHART):
         figures = {
             "bins": _png(_bins(overview)),
             "angles": _png(_angles(overview)),

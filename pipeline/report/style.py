@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from PIL import ImageFont
@@ -16,6 +17,20 @@ EMPTY = "#f3f6f8"
 JUDGED, WAITING = "#2f855a", "#b7791f"
 """Of what a judge has confirmed, and of what waits for one."""
 KIND_COLOURS = {AnchorKind.GLOBAL: "#2a9d8f", AnchorKind.VIEWPOINT: "#2a6f97", AnchorKind.EXPRESSION: "#e76f51"}
+CHART: Any = {
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": FAINT,
+    "axes.edgecolor": LINE,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "xtick.color": FAINT,
+    "ytick.color": INK,
+    "legend.frameon": False,
+}
+"""Settings of matplotlib."""
 
 
 @cache
