@@ -105,7 +105,7 @@ class EngineOptions:
     address: str | None = None
     """address of a Ray cluster; RAY_ADDRESS when not given, which is set inside a submitted job"""
     workers: int = 0
-    """number of workers; 0: one per CPU of the cluster, also of those that join later"""
+    """number of workers; 0: one per CPU of the cluster (per GPU, where workers ask for some), also of those that join later"""
     cpus_per_worker: float = 0.9
     """CPUs that a worker asks of Ray; below 1 so that workers never take every CPU from whatever else the cluster must run"""
     gpus_per_worker: float = 0.0

@@ -12,8 +12,9 @@ from jobs.engine import Stateless, run_units
 from jobs.stage import Job
 from pipeline import storage
 from pipeline.pack.check import check_coverage, check_files, check_shard
-from pipeline.pack.shards import FOLDER, INDEX, Row, read_shard_index
+from pipeline.pack.shards import FOLDER, INDEX, Row, index_notes, read_shard_index
 from pipeline.pack.tasks import packable_rows, waiting_clips
+from schemas.sample import INDEX_METADATA
 from schemas.tables import ANCHORS, CLIPS, FAILURES
 from schemas.vocabulary import Stage
 
@@ -23,11 +24,12 @@ class CheckWork(Stateless):
     """Reads shards back."""
 
     shards: str
+    latents_key: bytes | None = None
     name: str = "check"
 
     def __call__(self, unit: tuple[str, list[Row]]) -> list[str]:
         """What is wrong with a shard, given its name and its rows of the index."""
-        return check_shard(self.shards, *unit)
+        return check_shard(self.shards, *unit, self.latents_key)
 
 
 def check(job: Job) -> list[str]:
@@ -35,7 +37,7 @@ def check(job: Job) -> list[str]:
 
     Every member is read by the byte range that the index gives and compared with what the tar holds; the metadata is parsed; video, audio
     and pictures are decoded and counted; index, shards and the clips table must know the same samples. Clips that wait for judged anchors
-    may be packed, with pending ones, or not.
+    may be packed, with pending ones, or not. Shards that ``encode`` wrote are checked likewise, but for the clips table, which is not there.
     """
     shards = storage.join(job.out, FOLDER)
     if not storage.exists(storage.join(shards, INDEX)):
@@ -47,12 +49,15 @@ def check(job: Job) -> list[str]:
     by_shard: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_shard[row["shard"]].append(row)
-    failed = parts.read_parts(job.out, FAILURES, columns=["source"])["source"].to_pylist()
-    clips = _accepted(job.out)
-    waiting = _waiting(job.out, clips, {*failed, *(row["key"] for row in rows)})
-    problems = check_files(shards, rows) + check_coverage(rows, clips["clip_id"].to_pylist(), {*failed, *waiting})
+    latents_key = index_notes(shards).get(INDEX_METADATA)
+    problems, waiting = check_files(shards, rows), set[str]()
+    if latents_key is None:
+        failed = parts.read_parts(job.out, FAILURES, columns=["source"])["source"].to_pylist()
+        clips = _accepted(job.out)
+        waiting = _waiting(job.out, clips, {*failed, *(row["key"] for row in rows)})
+        problems += check_coverage(rows, clips["clip_id"].to_pylist(), {*failed, *waiting})
     with job.progress.stage("check", len(by_shard)) as progress:
-        for outcome in run_units(CheckWork(shards), sorted(by_shard.items()), job.engine):
+        for outcome in run_units(CheckWork(shards, latents_key), sorted(by_shard.items()), job.engine):
             problems += outcome.result if outcome.result is not None else [f"{outcome.unit[0]}: {outcome.error}"]
             progress.advance(failed=bool(outcome.error or outcome.result))
     if not problems:

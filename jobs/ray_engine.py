@@ -163,6 +163,17 @@ def _own_signals() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
+def cluster_gpus(options: EngineOptions) -> float:
+    """The GPUs of the cluster, as far as it has grown.
+
+    Raises:
+        SetupError: see ``connect``.
+    """
+    connect(options)
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return float(resources.get("GPU", 0.0))
+
+
 def disconnect() -> None:
     """Leave the cluster; one that was started here ends."""
     ray.shutdown()
@@ -175,7 +186,7 @@ def _runtime_environment() -> dict[str, Any]:
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
         return {"env_vars": variables}
     root = Path(__file__).resolve().parent.parent
-    return {"env_vars": variables, "py_modules": [str(root / name) for name in ("jobs", "pipeline", "schemas")]}
+    return {"env_vars": variables, "py_modules": [str(root / name) for name in ("jobs", "pipeline", "model", "schemas")]}
 
 
 class _Crew(Generic[U, R]):
@@ -307,8 +318,11 @@ class _Crew(Generic[U, R]):
 
 
 def _most_workers(options: EngineOptions) -> int:
-    """The number of workers asked for, or as many as the cluster has CPUs for now; at least one, for clusters that grow from nothing."""
+    """The number of workers asked for, or as many as the cluster has CPUs and GPUs for now; at least one, for clusters that grow from nothing."""
     if options.workers:
         return options.workers
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return max(1, int(resources.get("CPU", 0) // max(1.0, options.cpus_per_worker)))
+    most = resources.get("CPU", 0) // max(1.0, options.cpus_per_worker)
+    if options.gpus_per_worker:
+        most = min(most, resources.get("GPU", 0) // options.gpus_per_worker)
+    return max(1, int(most))

@@ -114,18 +114,31 @@ class Checkpoint:
         Raises:
             ModelInputError: something is missing or does not belong together; the message says what.
         """
-        if not (folder / INDEX).is_file():
-            raise ModelInputError(f"{folder} is no checkpoint: it has no {INDEX}; give a diffusers pipeline's folder, or one of `python -m model init`")
-        if (folder / "transformer_2").exists():
-            raise ModelInputError(f"{folder} holds two networks, one for each half of the noise levels (Wan 2.2 A14B); only checkpoints of one can be read")
-        usage, config = _read_usage(folder / INDEX), read_config(folder / "transformer")
+        _check_folder(folder)
+        config = read_config(folder / "transformer")
         if preset is not None and (found := differences(config, preset)):
             raise ModelInputError(f"{folder} is not {preset}{_called(config)}: {'; '.join(found)}")
+        return cls._around(load_transformer(folder / "transformer", dtype, **changes), folder, audio_features)
+
+    @classmethod
+    def load_encoders(cls, folder: Path) -> Self:
+        """Read a folder for whoever only encodes: the network's weights stay where they are, it has a configuration and lies on torch's meta device.
+
+        Raises:
+            ModelInputError: as ``load``.
+        """
+        _check_folder(folder)
+        return cls._around(_empty_transformer(folder / "transformer"), folder)
+
+    @classmethod
+    def _around(cls, transformer: AnchorWanTransformer3DModel, folder: Path, audio_features: AudioFeatures | None = None) -> Self:
+        """A network with what else is in the folder."""
+        usage = _read_usage(folder / INDEX)
         checkpoint = cls(
-            load_transformer(folder / "transformer", dtype, **changes),
+            transformer,
             _load_codec(folder / "vae"),
             _load_text_encoder(folder / "text_encoder"),
-            ClipImageEncoder.load(folder / "image_encoder") if config.get("image_dim") is not None else None,
+            ClipImageEncoder.load(folder / "image_encoder") if transformer.config.image_dim is not None else None,
             audio_features or _load_audio_features(folder / "audio_features"),
             SamplerOptions.from_scheduler_config(_read_json(folder / "scheduler" / "scheduler_config.json")),
             usage,
@@ -195,15 +208,7 @@ def load_transformer(folder: Path, dtype: torch.dtype | None = torch.float32, **
     Raises:
         ModelInputError: no such folder, another architecture, or weights that do not fit.
     """
-    config = read_config(folder)
-    if (found := class_of(config)) not in {"WanTransformer3DModel", "AnchorWanTransformer3DModel"}:
-        raise ModelInputError(f"{folder} holds a {found or 'network without a name'}, not a Wan transformer")
-    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items() if not key.startswith("_")}
-    try:
-        with torch.device("meta"):
-            model = AnchorWanTransformer3DModel(**{**arguments, **changes})
-    except TypeError as error:
-        raise ModelInputError(f"the config.json of {folder} has settings that this network does not ({error}); it was written by another version") from error
+    model = _empty_transformer(folder, **changes)
     model.build_audio()  # on the CPU: what the folder lacks must have values
     weights = _read_weights(folder)
     try:
@@ -218,6 +223,19 @@ def load_transformer(folder: Path, dtype: torch.dtype | None = torch.float32, **
     del weights  # where they are not mapped, each is let go as it is copied
     cast(model, dtype or _stored_dtype(model))
     return model.eval()
+
+
+def _empty_transformer(folder: Path, **changes: Any) -> AnchorWanTransformer3DModel:
+    """The network of a folder's config.json, without weights; raises as ``load_transformer``."""
+    config = read_config(folder)
+    if (found := class_of(config)) not in {"WanTransformer3DModel", "AnchorWanTransformer3DModel"}:
+        raise ModelInputError(f"{folder} holds a {found or 'network without a name'}, not a Wan transformer")
+    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items() if not key.startswith("_")}
+    try:
+        with torch.device("meta"):
+            return AnchorWanTransformer3DModel(**{**arguments, **changes})
+    except TypeError as error:
+        raise ModelInputError(f"the config.json of {folder} has settings that this network does not ({error}); it was written by another version") from error
 
 
 def cast(model: nn.Module, dtype: torch.dtype) -> None:
@@ -249,6 +267,13 @@ def _stored_dtype(model: nn.Module) -> torch.dtype:
         if not _kept(model, name) and not name.startswith(NEW_PARAMETERS):
             counts[parameter.dtype] += parameter.numel()
     return counts.most_common(1)[0][0]
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / INDEX).is_file():
+        raise ModelInputError(f"{folder} is no checkpoint: it has no {INDEX}; give a diffusers pipeline's folder, or one of `python -m model init`")
+    if (folder / "transformer_2").exists():
+        raise ModelInputError(f"{folder} holds two networks, one for each half of the noise levels (Wan 2.2 A14B); only checkpoints of one can be read")
 
 
 def _usage_of(config: Mapping[str, Any], beside: bool) -> Usage:

@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from schemas.sample import LATENTS as LATENTS  # the member's name, without the key
+from schemas.sample import INDEX_METADATA as INDEX_METADATA  # read without safetensors, too
+from schemas.sample import LATENTS as LATENTS
 
 LATENTS_SCHEMA = "gloria.latents"
 LATENTS_VERSION = 1
-INDEX_METADATA = b"gloria.latents"
-"""Key in the shard index's parquet metadata: the LatentsKey of all samples, as JSON."""
 
 _HEADER = "gloria"
 """The one key of the safetensors' metadata: of several, safetensors writes the order as it comes."""

@@ -35,6 +35,8 @@ AUDIO_RATE = 16_000
 
 JSON, VIDEO, AUDIO, LATENTS = "json", "mp4", "flac", "latents.safetensors"
 """The members' names, without the key; those of anchors are made by ``anchor_file``."""
+INDEX_METADATA = b"gloria.latents"
+"""Key in the shard index's parquet metadata, where samples have latents: which networks they all come from, a ``schemas.latents.LatentsKey`` as JSON."""
 
 _KEY = re.compile(r"(?!__)[A-Za-z0-9_-]{1,80}")
 

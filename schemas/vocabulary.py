@@ -270,6 +270,8 @@ class Stage(StrEnum):
     REFINE = "refine"
     PACK = "pack"
     REPORT = "report"
+    ENCODE = "encode"
+    """From finished shards to shards with latents, in an output root of its own."""
 
 
 SUBCLASSES: dict[AnchorKind, type[Coded] | None] = {

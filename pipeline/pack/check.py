@@ -42,7 +42,7 @@ def check_coverage(rows: Sequence[Row], accepted: Collection[str], excused: Coll
     return problems + [f"{key}: is in a shard, but not an accepted clip: run pack" for key in sorted(packed - set(accepted))]
 
 
-def check_shard(shards: str, name: str, rows: Sequence[Row]) -> list[str]:
+def check_shard(shards: str, name: str, rows: Sequence[Row], latents_key: bytes | None = None) -> list[str]:
     """What is wrong with a shard and its samples; a line for each.
 
     Each member is read twice: by the byte range that the index gives, and in passing from the tar, as webdataset does.
@@ -51,6 +51,7 @@ def check_shard(shards: str, name: str, rows: Sequence[Row]) -> list[str]:
         shards: folder of the shards.
         name: file name of the shard.
         rows: its rows of the index.
+        latents_key: what the index says of the networks that latents come from.
     """
     uri = storage.join(shards, name)
     indexed = {row["key"]: row for row in rows}
@@ -63,7 +64,7 @@ def check_shard(shards: str, name: str, rows: Sequence[Row]) -> list[str]:
                 problems.append(f"{name}: {key}: is in the shard {'twice, or not in one piece' if key in seen else 'but not in the index'}")
                 continue
             seen.add(key)
-            problems += [f"{name}: {key}: {problem}" for problem in _check_sample(indexed[key], members, ranges[key])]
+            problems += [f"{name}: {key}: {problem}" for problem in _check_sample(indexed[key], members, ranges[key], latents_key)]
     except (tarfile.TarError, InputError, OSError) as error:
         problems.append(f"{name}: cannot be read to its end: {error}")
     return problems + [f"{name}: {key}: is in the index but not in the shard" for key in sorted(set(indexed) - seen)]
@@ -101,7 +102,7 @@ def _stream(uri: str) -> Iterator[tuple[str, dict[str, bytes]]]:
         yield key, members
 
 
-def _check_sample(row: Row, members: Mapping[str, bytes], ranges: Sequence[bytes]) -> Iterator[str]:
+def _check_sample(row: Row, members: Mapping[str, bytes], ranges: Sequence[bytes], latents_key: bytes | None) -> Iterator[str]:
     if row["member_names"] != list(members):
         yield f"the index has the members {', '.join(row['member_names'])}, the shard {', '.join(members)}"
         return
@@ -117,6 +118,10 @@ def _check_sample(row: Row, members: Mapping[str, bytes], ranges: Sequence[bytes
     yield from _check_video(sample)
     yield from _check_audio(sample)
     yield from _check_pictures(sample)
+    if sample.latents is not None:
+        from pipeline.pack.check_latents import check_latents  # needs safetensors, which packing does not
+
+        yield from check_latents(sample, latents_key)
 
 
 def _check_row(row: Row, sample: Sample) -> Iterator[str]:

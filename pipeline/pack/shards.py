@@ -176,22 +176,29 @@ def next_number(shards: str) -> int:
     uri = storage.join(shards, INDEX)
     if not storage.exists(uri):
         return 0
-    index = pq.ParquetFile(BytesIO(storage.read_bytes(uri)))
-    if (noted := (index.schema_arrow.metadata or {}).get(NEXT_NUMBER)) is not None:
+    if (noted := index_notes(shards).get(NEXT_NUMBER)) is not None:
         return int(noted)
-    return 1 + max((shard_number(name) for name in index.read(["shard"])["shard"].to_pylist()), default=-1)
+    names = pq.read_table(BytesIO(storage.read_bytes(uri)), columns=["shard"])["shard"].to_pylist()
+    return 1 + max((shard_number(name) for name in names), default=-1)
 
 
-def write_shard_index(shards: str, rows: Sequence[Row], number: int) -> pa.Table:
+def index_notes(shards: str) -> dict[bytes, bytes]:
+    """The index's parquet metadata; none when there is no index."""
+    uri = storage.join(shards, INDEX)
+    return dict(pq.read_schema(BytesIO(storage.read_bytes(uri))).metadata or {}) if storage.exists(uri) else {}
+
+
+def write_shard_index(shards: str, rows: Sequence[Row], number: int, notes: Mapping[bytes, bytes] | None = None) -> pa.Table:
     """Write the index; gives it as a table.
 
     Args:
         shards: folder of the shards.
         rows: one for each sample.
         number: what ``next_number`` is to say from now on.
+        notes: more for the parquet metadata.
     """
     table = SHARD_INDEX.from_rows(rows)
-    noted = table.replace_schema_metadata(SHARD_INDEX.schema.metadata | {NEXT_NUMBER: str(number).encode()})
+    noted = table.replace_schema_metadata({**SHARD_INDEX.schema.metadata, **(notes or {}), NEXT_NUMBER: str(number).encode()})
     storage.write_atomic(storage.join(shards, INDEX), lambda file: pq.write_table(noted, file, compression="zstd"))
     return table
 
@@ -214,7 +221,7 @@ def _copy(uri: str, offset: int, size: int, target: BinaryIO) -> None:
         while size:
             block = source.read(min(size, COPY_BYTES))
             if not block:
-                raise InputError(FailureKind.STORAGE, f"{uri} ends {size} bytes early: remove it and pack again")
+                raise InputError(FailureKind.STORAGE, f"{uri} ends {size} bytes early: remove it and run the command again")
             target.write(block)
             size -= len(block)
 

@@ -15,7 +15,6 @@ from schemas.latents import LATENTS, Latents, LatentsError, LatentsKey, Numbers,
 KEY = LatentsKey(codec="c0dec", text="7e47", audio=None, picture=None, area=399_360)
 VIDEO = np.arange(2 * 3 * 4 * 5, dtype=np.float16).reshape(2, 3, 4, 5)
 ANCHORS = np.linspace(-1, 1, 2 * 2 * 4 * 5, dtype=np.float32).reshape(2, 2, 4, 5)
-NAMES = ("video", "anchors", "text", "audio", "picture")
 
 
 def made(**tensors: Numbers) -> Latents:
@@ -36,7 +35,8 @@ def test_what_is_written_is_read_again_with_its_dtypes() -> None:
     text = np.array([[np.nan, np.inf, -0.0]], np.float16)
     back = Latents.from_bytes(made(anchors=ANCHORS, text=text).to_bytes(), "a.latents.safetensors")
     assert back.key == KEY
-    for name, tensor in {"video": VIDEO, "anchors": ANCHORS, "text": text}.items():
+    tensors: dict[str, Numbers] = {"video": VIDEO, "anchors": ANCHORS, "text": text}
+    for name, tensor in tensors.items():
         found = getattr(back, name)
         assert (found.dtype, found.shape, found.tobytes()) == (tensor.dtype, tensor.shape, tensor.tobytes())
     assert back.audio is None
