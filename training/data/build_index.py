@@ -1,6 +1,5 @@
 """The index of webdataset tars that ``pack`` did not write: our samples as others packed them again, or videos with captions."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from schemas.sample import SampleError, SampleMetadata, parse_sample
 from schemas.tables import SHARD_INDEX
 from schemas.vocabulary import AnchorKind
 from training.data import storage
-from training.data.foreign import character_of, is_foreign, probe, video_of
+from training.data.foreign import character_of, content_hash, is_foreign, probe, video_of
 from training.data.index import INDEX
 from training.data.tar_scan import TarSample, scan
 from training.errors import TrainingError
@@ -168,9 +167,6 @@ def _own_row(metadata: SampleMetadata) -> Row:
 
 def _foreign_row(sample: TarSample) -> Row:
     clip = probe(sample.key, sample.contents)
-    digest = hashlib.sha256()
-    for name, content in sample.contents.items():
-        digest.update(f"{name} {len(content)}\n".encode() + content)
     return {
         "frame_count": clip.frame_count,
         "frame_rate": clip.frame_rate,
@@ -181,7 +177,7 @@ def _foreign_row(sample: TarSample) -> Row:
         "anchors_outside": 0,
         "video_id": video_of(sample.key, sample.contents),
         "character_id": character_of(sample.key, sample.contents),
-        "sample_hash": digest.hexdigest()[:16],
+        "sample_hash": content_hash(sample.contents),
     }
 
 

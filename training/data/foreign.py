@@ -5,6 +5,7 @@ KEY.txt     the caption; or KEY.json with "caption" or "text", where "character_
 KEY.flac    the sound, or .wav, .mp3, .ogg, .m4a; else that of the video, if it has any
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,6 +55,14 @@ def is_foreign(members: Mapping[str, bytes]) -> bool:
     return not isinstance(content, dict) or content.get("schema") != SAMPLE_SCHEMA
 
 
+def content_hash(members: Mapping[str, bytes]) -> str:
+    """16 hex digits over all members: what tells whether a foreign sample is the one that was indexed."""
+    digest = hashlib.sha256()
+    for name, content in members.items():
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
+
+
 def probe(key: str, members: Mapping[str, bytes]) -> Clip:
     """Look into a foreign sample's video: its packets are counted, its first frame is decoded.
 
@@ -73,7 +82,7 @@ def probe(key: str, members: Mapping[str, bytes]) -> Clip:
             rate = stream.average_rate or stream.guessed_rate
             frame_count, first = 0, None
             for packet in container.demux(stream):
-                frame_count += packet.size > 0 and not packet.is_discard
+                frame_count += packet.size > 0 and packet.pts is not None and not packet.is_discard
                 if first is None:
                     first = next(iter(packet.decode()), None)
             audio = bool(container.streams.audio) or _audio_name(members) is not None
@@ -84,7 +93,7 @@ def probe(key: str, members: Mapping[str, bytes]) -> Clip:
     return Clip(frame_count, float(rate), first.width, first.height, audio)
 
 
-def foreign_sample(key: str, members: Mapping[str, bytes], clip: Clip, sample_hash: str = "") -> Sample:
+def foreign_sample(key: str, members: Mapping[str, bytes], clip: Clip, sample_hash: str) -> Sample:
     """A foreign sample as one of ours.
 
     Args:
@@ -94,8 +103,10 @@ def foreign_sample(key: str, members: Mapping[str, bytes], clip: Clip, sample_ha
         sample_hash: likewise.
 
     Raises:
-        SampleError: there is no video, or its text or sound cannot be read.
+        SampleError: its bytes are not those that were indexed, there is no video, or its text or sound cannot be read.
     """
+    if content_hash(members) != sample_hash:
+        raise SampleError(f"{key}: its bytes are not those that were indexed: it is damaged, or the shard was replaced; index the shards again")
     said = _said(key, members)
     metadata = SampleMetadata(
         clip_id=key,

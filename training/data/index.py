@@ -55,6 +55,7 @@ class ShardIndex:
         video_id, character_id: where it comes from.
         has_pixels: the clip and the pictures of its anchors are there.
         has_latents: latents computed ahead are there.
+        sample_hash: of everything the sample was made from.
         latents_key: which networks they come from; None when no index says so.
         fingerprint: of the keys and contents of all samples, and how they lie in shards: trainings on two that are equal see the same order.
     """
@@ -78,6 +79,7 @@ class ShardIndex:
     character_id: Strings
     has_pixels: Flags
     has_latents: Flags
+    sample_hash: Strings
     latents_key: LatentsKey | None
     fingerprint: str
 
@@ -150,7 +152,9 @@ def _one_key(urls: Sequence[str], keys: Sequence[LatentsKey | None]) -> LatentsK
     for (first, key), (second, other) in pairwise(known):
         if key != other:
             differences = ", ".join(key.differences(other))
-            raise TrainingError(f"the latents of {second} are not of the same networks as those of {first}: {differences}; encode them with one checkpoint")
+            raise TrainingError(
+                f"the latents of {second} are not of the same networks as those of {first}: {differences}; encode them with one checkpoint, or train on the shards that they were encoded from"
+            )
     return known[0][1] if known else None
 
 
@@ -184,6 +188,7 @@ def _index(table: pa.Table, urls: Sequence[str], latents_key: LatentsKey | None)
         character_id=_strings(table["character_id"]),
         has_pixels=_having(member_name, member_starts, [code for code, name in enumerate(member_names) if name in VIDEO_SUFFIXES]),
         has_latents=_having(member_name, member_starts, [code for code, name in enumerate(member_names) if name == LATENTS]),
+        sample_hash=_strings(table["sample_hash"]),
         latents_key=latents_key,
         fingerprint=_fingerprint(table["key"].to_pylist(), table["sample_hash"].to_pylist(), shard.tolist()),
     )

@@ -76,7 +76,7 @@ class ShardReader:
         index = self.index
         size = int(index.frame_count[row]), int(index.width[row]), int(index.height[row])
         if is_foreign(members):
-            return foreign_sample(key, members, Clip(size[0], float(index.frame_rate[row]), *size[1:], bool(index.audio[row])))
+            return foreign_sample(key, members, Clip(size[0], float(index.frame_rate[row]), *size[1:], bool(index.audio[row])), str(index.sample_hash[row]))
         sample = parse_sample(key, members)
         found = sample.metadata.frame_count, sample.metadata.width, sample.metadata.height
         if found != size:

@@ -105,7 +105,7 @@ def test_arrays_stay_small(tmp_path: Path) -> None:
     """No object for every sample or member, which forked workers would copy page by page."""
     index = read_index([str(write_small_shards(tmp_path, 3, 5))])
     arrays = [value for name in index.__slots__ if isinstance(value := getattr(index, name), np.ndarray)]
-    assert len(arrays) == 17
+    assert len(arrays) == 18
     assert all(array.dtype != object for array in arrays)
 
 

@@ -73,11 +73,11 @@ def test_few_shards_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_remote_shards_are_fetched_about_once_per_epoch(tmp_path: Path) -> None:
     """The cache holds few more shards than are shuffled together, and the buckets make batches wait for one another."""
-    folder = write_small_shards(tmp_path / "shards", 16, 12, sizes=((64, 48), (64, 48), (48, 64)))
+    folder = write_small_shards(tmp_path / "shards", 12, 8, sizes=((64, 48), (64, 48), (48, 64)))
     shard_bytes = max(path.stat().st_size for path in folder.glob("*.tar"))
     with serve(folder) as server:
         reader = reader_of(server.url, cache=tmp_path / "cache", max_bytes=5 * shard_bytes)
-        assert len(reader.index.shard_urls) == 16
+        assert len(reader.index.shard_urls) == 12
         plan = BatchPlan(reader.index.shard, reader.index.width, np.arange(len(reader.index)), seed=0, batch_size=4, block_shards=3)
         seen = []
         for step in plan.steps():
@@ -88,8 +88,8 @@ def test_remote_shards_are_fetched_about_once_per_epoch(tmp_path: Path) -> None:
                 reader.close()  # what is open needs no cache: try the cache
         assert sorted(seen) == sorted(reader.index.keys.tolist())
         fetched = {name: count for name, count in server.gets.items() if name.endswith(".tar")}
-        assert len(fetched) == 16
-        assert sum(fetched.values()) <= 16 * 1.25
+        assert len(fetched) == 12
+        assert sum(fetched.values()) <= 12 * 1.25
 
 
 def rows_of(reader: ShardReader, shard: int) -> list[int]:
