@@ -62,6 +62,7 @@ def train(parts: Parts) -> bool:
             parts.validate()
         if parts.checkpoint_due or learned.stop:
             parts.save()
+        parts.checkpoints.poll()
         if learned.stop:
             return False
     raise AssertionError("steps come without end")

@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -30,7 +30,10 @@ from training.errors import TrainingError
 from training.export import export, trained_checkpoint
 from training.log import TrainingLog
 from training.loop import train
+from training.loss_curve import NAME as LOSS_CURVE
+from training.loss_curve import draw_loss_curve
 from training.meters import StepTimer, Throughput
+from training.metrics import NAME as METRICS
 from training.network import TrainedNetwork
 from training.optimizer import optimizer_of, rate_at
 from training.options import LossOptions, TrainingOptions
@@ -68,13 +71,26 @@ def run(options: TrainingOptions, console: Console, positions: AnchorPositions |
         parts = assemble(options, processes, console, positions)
         with parts.log, signals_heard(parts):
             parts.introduce()
-            finished = train(parts)
-            parts.checkpoints.finish()
+            finished = train_and_save(parts)
+            if processes.main:
+                draw_loss_curve(parts.out / METRICS, parts.out / LOSS_CURVE)
             if finished and processes.main:
                 export_finished(parts)
             elif not finished:
                 parts.log.say(f"stopped after step {parts.progress.step:,} and saved; the same command goes on from there")
         return finished
+
+
+def train_and_save(parts: Parts) -> bool:
+    """The loop; however it ends, the checkpoint that is being written is finished."""
+    try:
+        finished = train(parts)
+    except TrainingError:
+        with suppress(TrainingError):  # the first error is what is told
+            parts.checkpoints.finish()
+        raise
+    parts.checkpoints.finish()
+    return finished
 
 
 def assemble(options: TrainingOptions, processes: Processes, console: Console, positions: AnchorPositions | None = None) -> Parts:
