@@ -12,7 +12,7 @@ from torch.distributed.checkpoint.state_dict import get_model_state_dict, get_op
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 
-from training.checkpoints import PROGRESS
+from training.checkpoint_folder import PROGRESS
 from training.ema import MovingAverage
 from training.processes import Processes
 
