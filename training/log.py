@@ -21,7 +21,7 @@ from rich.text import Text
 
 from training.data.sample import Skipped
 from training.errors import TrainingError
-from training.metrics import NAME, MetricsFile
+from training.metrics import LEVEL_NAME, NAME, MetricsFile
 from training.options import TrainingOptions
 from training.processes import Processes
 
@@ -122,8 +122,7 @@ class TrainingLog:
         """What ``training.validation`` found."""
         if self._tells:
             self._write("validation", step, values)
-            words = [f"{name.replace('_', ' ')} {value:.4g}" for name, value in values.items()]
-            self.say(f"step {step:,}: validation {', '.join(words)}")
+            self.say(f"step {step:,}: {describe_validation(values)}")
 
     def skipped(self, step: int, samples: Sequence[Skipped]) -> None:
         """Samples that were not learned from, each by its name."""
@@ -176,6 +175,13 @@ def describe(values: Mapping[str, float]) -> list[str]:
         "data_wait": lambda value: f"{value:.1%} data wait",
     }
     return [word(values[name]) for name, word in words.items() if name in values]
+
+
+def describe_validation(values: Mapping[str, float]) -> str:
+    """What ``training.validation.validate`` found, in words: the mean, of how many, and the loss at each noise level."""
+    levels = [f"{value:.4f} at σ {name.removeprefix(LEVEL_NAME)}" for name, value in values.items() if name.startswith(LEVEL_NAME)]
+    of = f" of {values['samples']:.0f} held-out samples" if "samples" in values else ""
+    return f"validation loss {values['loss']:.4f}{of}" + (f": {', '.join(levels)}" if levels else "")
 
 
 def _short(number: float) -> str:

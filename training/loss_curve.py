@@ -15,10 +15,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, ScalarFormat
 from numpy.typing import NDArray
 
 from model.attention_plot import FAINT, INK, LINE, MAP_COLOURS, STYLE
-from training.metrics import Line, read
+from training.metrics import LEVEL_NAME, Line, read
 
 NAME = "loss.png"
-LEVEL_NAME = "loss_sigma_"
 TRAINING_COLOUR, VALIDATION_COLOUR, RATE_COLOUR = "#2a6f97", "#e0603d", "#1f8a7d"
 SMOOTHED = 40
 """The smoothed loss looks about this part of what there is to either side."""
@@ -27,7 +26,7 @@ OUTLIERS = 0.5
 WIDE = 8.0
 """When a loss falls by so many times, the scale is logarithmic."""
 FEW = 40
-"""Points that are still told apart."""
+"""With fewer points each is marked, and nothing is smoothed."""
 
 Numbers = NDArray[np.float64]
 
@@ -96,8 +95,11 @@ def _both_sides(values: Numbers, keep: float) -> Numbers:
 def _draw_losses(axes: Axes, training: Sequence[Line], validation: Sequence[Line]) -> None:
     if training:
         steps, losses = _column(training, "step"), _column(training, "loss")
-        axes.plot(steps, losses, color=TRAINING_COLOUR, linewidth=0.8, alpha=0.35, label="training, each line of the log")
-        axes.plot(steps, smoothed(losses, len(losses) / SMOOTHED), color=TRAINING_COLOUR, linewidth=2, label="training, smoothed")
+        if len(losses) < FEW:
+            axes.plot(steps, losses, color=TRAINING_COLOUR, linewidth=2, label="training", **_marks(training))
+        else:
+            axes.plot(steps, losses, color=TRAINING_COLOUR, linewidth=0.8, alpha=0.35, label="training, each line of the log")
+            axes.plot(steps, smoothed(losses, len(losses) / SMOOTHED), color=TRAINING_COLOUR, linewidth=2, label="training, smoothed")
     if validation:
         axes.plot(_column(validation, "step"), _column(validation, "loss"), color=VALIDATION_COLOUR, linewidth=1.6, **_marks(validation), label="validation")
     _finish(axes, "Loss", [_column(lines, "loss") for lines in (training, validation) if lines])
@@ -140,8 +142,8 @@ def _finish(axes: Axes, title: str, values: Sequence[Numbers]) -> None:
 
 
 def _marks(lines: Sequence[Line]) -> dict[str, Any]:
-    """Points of a line that has few."""
-    return {"marker": "o", "markersize": 3.5} if len(lines) <= FEW else {}
+    """For a line of few points."""
+    return {"marker": "o", "markersize": 3.5} if len(lines) < FEW else {}
 
 
 def _column(lines: Sequence[Line], name: str) -> Numbers:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 NAME = "metrics.jsonl"
+LEVEL_NAME = "loss_sigma_"
+"""What the names of validation losses at a noise level begin with; the level follows."""
 
 Line = dict[str, Any]
 

@@ -18,6 +18,7 @@ from training.data.places import Place
 from training.data.sample import MicroBatch, TrainingSample
 from training.errors import TrainingError
 from training.loss import velocity_losses
+from training.metrics import LEVEL_NAME
 from training.options import AugmentOptions, TrainingOptions
 from training.parallel import precise
 from training.processes import Processes
@@ -91,7 +92,7 @@ def validate(
 
 def loss_name(level: float) -> str:
     """What the loss at a noise level is called."""
-    return f"loss_sigma_{level:.4f}"
+    return f"{LEVEL_NAME}{level:.4f}"
 
 
 def _losses(network: nn.Module, conditioner: Conditioner, sample: TrainingSample, levels: Sequence[float], precision: torch.dtype) -> list[float]:

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.training.stand_ins import Alone
 from training.data.sample import Skipped
-from training.log import TENSORBOARD, TrainingLog, describe
+from training.log import TENSORBOARD, TrainingLog, describe, describe_validation
 from training.metrics import NAME, read
 from training.options import LogOptions, TrainingOptions
 
@@ -110,6 +110,12 @@ def test_the_time_to_go_is_that_of_the_pace_since_the_start(tmp_path: Path, monk
 def test_words_are_those_of_the_numbers_there_are() -> None:
     assert describe({"loss": 2.0, "tokens_per_second": 3.21e6, "other": 1.0}) == ["loss 2.0000", "3.21M tokens/s"]
     assert describe({}) == []
+
+
+def test_a_validation_is_told_in_words() -> None:
+    values = {"loss": 0.25, "samples": 12, "loss_sigma_0.3000": 0.2, "loss_sigma_0.9000": 0.3}
+    assert describe_validation(values) == "validation loss 0.2500 of 12 held-out samples: 0.2000 at σ 0.3000, 0.3000 at σ 0.9000"
+    assert describe_validation({"loss": 0.25}) == "validation loss 0.2500"
 
 
 def test_tensorboard_has_the_same_numbers_once(tmp_path: Path) -> None:
