@@ -1,4 +1,4 @@
-"""The command line: ``python -m jobs run | observe | select | refine | pack | report | assets | anchors``.
+"""The command line: ``python -m jobs run | observe | select | refine | pack | report | assets | anchors | encode``.
 
 Exit codes: 0 all well (single inputs may have failed: they are in the failures table), 1 nothing could be done, or a check failed,
 2 wrong usage, 130 stopped by a signal.
@@ -19,7 +19,7 @@ from rich.console import Console
 from jobs.anchors import export_anchors
 from jobs.assets import fetch_assets, list_assets
 from jobs.engine import SetupError
-from jobs.options import COMMANDS, Anchors, Assets, Command
+from jobs.options import COMMANDS, Anchors, Assets, Command, Encode
 from jobs.run import execute
 from pipeline.failures import InputError
 from schemas.yaml_options import OptionsError, with_yaml
@@ -44,6 +44,8 @@ def main(arguments: Sequence[str]) -> int:
         if isinstance(command, Anchors):
             export_anchors(command, _wide_console())
             return 0
+        if isinstance(command, Encode):
+            return _encode(command, arguments)
         return execute(command, arguments)
     except OptionsError as error:
         console.print(f"{error}", style="red", markup=False)
@@ -75,6 +77,14 @@ def _assets(command: Assets) -> int:
         list_assets(console)
         return 0
     return NOTHING_DONE if fetch_assets(command.names, console) else 0
+
+
+def _encode(command: Encode, arguments: Sequence[str]) -> int:
+    try:
+        from jobs.encode import execute_encode  # needs packages of the model, which other commands do without
+    except ImportError as error:
+        raise SetupError(f"{error}: encoding needs the packages of the model, pip install -c constraints.txt '.[model]'") from error
+    return execute_encode(command, arguments)
 
 
 def _wide_console() -> Console:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import tyro
 
 from jobs.engine import EngineOptions
+from jobs.placement import Device
 from pipeline.observe import ObserveOptions
 from pipeline.pack.options import PackOptions
 from pipeline.perception.models import PerceptionOptions
@@ -136,5 +137,40 @@ class Anchors:
     """options from a YAML file; those on the command line win"""
 
 
-Command = Run | Observe | Select | Refine | Pack | Report | Assets | Anchors
-COMMANDS: dict[str, type[Command]] = {command.__name__.lower(): command for command in (Run, Observe, Select, Refine, Pack, Report, Assets, Anchors)}
+@dataclass(frozen=True)
+class Encode:
+    """Write shards whose samples carry latents and embeddings, computed ahead of a training: of clip, anchors, caption and sound, by the codec and the
+    encoders of a checkpoint, next to the pixels or instead of them. What is encoded already is not encoded again; a sample that cannot be encoded
+    is a row in OUT/failures, the others go on. The trainer reads OUT/shards with networks that are exactly these, and refuses others.
+    """
+
+    shards: Annotated[tuple[str, ...], tyro.conf.arg(metavar="URL…")]
+    """folders of shards with an index.parquet, or output roots of `pack`; paths or URLs"""
+    out: Out
+    """another output root, a folder or URL: OUT/shards will be in line with --shards, what does not belong there any more goes"""
+    checkpoint: Annotated[str, tyro.conf.arg(metavar="FOLDER")]
+    """folder in diffusers' layout (`python -m model init`, public Wan weights), at this path on every worker's machine; its network is not loaded"""
+    area: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None
+    """upper bound of width x height, in pixels, that clips and anchors are scaled down to; that which the checkpoint is made for when not given"""
+    keep_pixels: bool = True
+    """latents next to the pixels; otherwise instead of them: smaller shards, but anchors cannot be augmented, nor anything be encoded from them again"""
+    dtype: Literal["float16", "float32"] = "float16"
+    """type of the numbers that are stored; float32 is, to the bit, what the trainer computes from pixels on the same kind of device"""
+    device: Device = "auto"
+    """where networks compute; auto: on GPUs where there are some, a worker for each"""
+    shard_bytes: int = 256 * 1024 * 1024
+    """a shard is closed before it grows beyond this many bytes"""
+    seed: int = 0
+    """what the order of the samples in the shards is drawn with"""
+    config: Config = None
+    """options from a YAML file; those on the command line win"""
+    engine: EngineOptions = field(default_factory=EngineOptions)
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if (self.area is not None and self.area < 1) or self.shard_bytes < 1:
+            raise ValueError("encode: area and shard-bytes must be at least 1")
+
+
+Command = Run | Observe | Select | Refine | Pack | Report | Assets | Anchors | Encode
+COMMANDS: dict[str, type[Command]] = {command.__name__.lower(): command for command in (Run, Observe, Select, Refine, Pack, Report, Assets, Anchors, Encode)}

@@ -10,7 +10,7 @@ from jobs.engine import SetupError
 from jobs.inputs import Inputs, find_inputs
 from jobs.lease import leased
 from jobs.observe import observe
-from jobs.options import Anchors, Assets, Command, Observe, Pack, Refine, Report, Run, Select
+from jobs.options import Anchors, Assets, Command, Encode, Observe, Pack, Refine, Report, Run, Select
 from jobs.pack import pack
 from jobs.pack_check import check
 from jobs.progress import Progress
@@ -43,8 +43,8 @@ def execute(command: Command, arguments: Sequence[str]) -> int:
         SetupError: a stage cannot start.
         InputError: the output root cannot be written.
     """
-    assert not isinstance(command, Assets | Anchors)
-    out = _output_root(command.out)
+    assert not isinstance(command, Assets | Anchors | Encode)
+    out = output_root(command.out)
     job = Job(out, command.engine, Progress())
     if isinstance(command, Pack) and command.check:
         return _check(job)
@@ -118,7 +118,8 @@ def _tell(job: Job, inputs: Inputs) -> None:
         job.progress.say(f"plan failed: {source}: {error}")
 
 
-def _output_root(out: str) -> str:
+def output_root(out: str) -> str:
+    """The output root that ``--out`` stands for; raises OptionsError when it would be lost."""
     if JOB_VARIABLE in os.environ and (path := storage.local_path(out)) is not None and not path.is_absolute():
         raise OptionsError(f"--out {out}: inside a submitted job a relative path is lost with the job's working directory; give an absolute path or a URL")
     return storage.absolute(out)

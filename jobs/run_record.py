@@ -40,6 +40,7 @@ STAGE_OPTIONS: dict[Stage, tuple[str, ...]] = {
     Stage.REFINE: ("refine",),
     Stage.PACK: ("pack",),
     Stage.REPORT: ("report",),
+    Stage.ENCODE: ("shards", "checkpoint", "area", "keep_pixels", "dtype", "device"),
 }
 """Which options of a command are a stage's."""
 

@@ -421,3 +421,15 @@ def test_parts_that_do_not_belong_together_are_told(folder: Path, ours: Path, tm
 def load_stock(folder: Path) -> AnchorWanTransformer3DModel:
     stock(in_channels=48, out_channels=48).save_pretrained(folder / "stock")
     return load_transformer(folder / "stock")
+
+
+def test_whoever_only_encodes_gets_all_but_the_weights_of_the_network(ours: Path, public: Path, tmp_path: Path) -> None:
+    for folder in (ours, public):
+        whole, encoders = Checkpoint.load(folder), Checkpoint.load_encoders(folder)
+        assert {parameter.device.type for parameter in encoders.transformer.parameters()} == {"meta"}
+        assert (encoders.transformer.config, encoders.layout, encoders.usage) == (whole.transformer.config, whole.layout, whole.usage)
+        assert [part.fingerprint for part in (encoders.codec, encoders.text_encoder, encoders.audio_features)] == [
+            part.fingerprint for part in (whole.codec, whole.text_encoder, whole.audio_features)
+        ]
+    with pytest.raises(ModelInputError, match="is no checkpoint"):
+        Checkpoint.load_encoders(tmp_path)
