@@ -71,9 +71,9 @@ class MetricsFile:
 
 
 def read(path: Path) -> list[Line]:
-    """The lines of a file, in order. A last one that was never finished is left out; no file is no lines."""
+    """The lines of a file, in order. What a loss of power left of one is passed over; no file is no lines."""
     content = path.read_bytes() if path.exists() else b""
-    return [json.loads(line) for line in content.split(b"\n")[:-1]]
+    return [line for line in map(_parsed, content.split(b"\n")[:-1]) if line is not None]
 
 
 def cut(path: Path, resumed_at: int | None) -> None:
@@ -86,6 +86,14 @@ def cut(path: Path, resumed_at: int | None) -> None:
         temporary = path.with_name(f".{path.name}.part")
         temporary.write_bytes(content)
         temporary.replace(path)
+
+
+def _parsed(line: bytes) -> Line | None:
+    try:
+        parsed = json.loads(line)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) and {"kind", "step"} <= parsed.keys() else None
 
 
 def _plain(value: Any) -> Any:

@@ -46,6 +46,36 @@ def test_what_is_apart_is_no_time_of_a_step(clock: list[float]) -> None:
     assert timer.read().seconds == 1
 
 
+def test_a_gpu_is_timed_by_its_own_clock_and_waited_for_when_read(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = []
+    stream = [0.0]  # seconds on the device
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            self.at = stream[0]
+
+        def elapsed_time(self, end: "Event") -> float:
+            assert waits
+            return 1000 * (end.at - self.at)
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waits.append(clock[0]))
+    timer = StepTimer("cuda:0")
+    with timer.part("data"):
+        clock[0] += 1
+    for part, seconds in (("encode", 2.0), ("compute", 5.0), ("compute", 1.0)):
+        with timer.part(part):  # type: ignore[arg-type]
+            stream[0] += seconds
+    timer.step()
+    assert not waits
+    clock[0] += 9  # until the device is done
+    assert timer.read() == times(10.0, data=1.0, encode=2.0, compute=6.0)
+    assert len(waits) == 1
+
+
 def test_an_error_in_a_part_passes_through() -> None:
     timer = StepTimer("cpu")
     with pytest.raises(KeyError), timer.part("data"):

@@ -61,6 +61,16 @@ def test_a_resumed_file_is_that_of_a_run_that_was_never_stopped(tmp_path: Path) 
     assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
+@pytest.mark.parametrize("rest", [b"\0" * 40 + b"\n", b'{"kind": "training"\n', b"7\n", b'{"loss": 1.0}\n', b"\n"])
+def test_what_a_loss_of_power_left_is_passed_over(tmp_path: Path, rest: bytes) -> None:
+    written(tmp_path / "m", [10, 20])
+    whole = (tmp_path / "m").read_bytes()
+    (tmp_path / "m").write_bytes(whole + rest)
+    assert [line["step"] for line in read(tmp_path / "m")] == [10, 20]
+    cut(tmp_path / "m", 20)
+    assert (tmp_path / "m").read_bytes() == whole
+
+
 def test_a_new_training_begins_an_empty_file(tmp_path: Path) -> None:
     written(tmp_path / "m", [10, 20])
     written(tmp_path / "m", [10])
