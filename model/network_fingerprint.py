@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, uint8
 
-WRITTEN_BY = {"transformers_version", "_name_or_path", "_diffusers_version", "_class_name", "torch_dtype", "dtype", "architectures"}
-"""Of a configuration, what tells of the file and not of the network."""
+WRITTEN_BY = {"transformers_version", "torch_dtype", "dtype", "architectures"}
+"""Of a configuration, what tells of the file and not of the network; keys that begin with _ do so too."""
 
 
 def network_fingerprint(network: object, config: Mapping[str, Any], weights: Mapping[str, Tensor] | None = None) -> str:
@@ -22,7 +22,7 @@ def network_fingerprint(network: object, config: Mapping[str, Any], weights: Map
     Returns:
         16 hexadecimal digits.
     """
-    settings = {key: value for key, value in config.items() if key not in WRITTEN_BY}
+    settings = {key: value for key, value in config.items() if key not in WRITTEN_BY and not key.startswith("_")}
     digest = hashlib.sha256(json.dumps([type(network).__name__, settings], sort_keys=True, default=list).encode())
     for name, tensor in sorted((weights or {}).items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

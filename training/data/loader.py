@@ -5,6 +5,7 @@ import resource
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -59,6 +60,7 @@ def _from_workers(dataset: ShardDataset, places: Iterable[list[Place]], workers:
         for process in processes:
             if process.is_alive():  # it hangs in the file system, where no signal but this one is heard
                 process.kill()
+                process.join()
 
 
 def _started(dataset: Dataset[Any], places: Iterable[list[Place]], workers: int, prefetch: int) -> Any:
@@ -82,10 +84,11 @@ def _started(dataset: Dataset[Any], places: Iterable[list[Place]], workers: int,
 def _next(batches: Any, processes: Sequence[BaseProcess]) -> Any:
     try:
         return next(batches, None)
-    except RuntimeError as error:
-        if all(process.is_alive() for process in processes):
+    except (RuntimeError, OSError, EOFError) as error:  # it is missed, or what it has sent cannot be fetched from it any more
+        ended = wait([process.sentinel for process in processes], timeout=1)
+        if not ended:
             raise
-        died = ", ".join(f"{process.pid} ({_end_of(process)})" for process in processes if not process.is_alive())
+        died = ", ".join(f"{process.pid} ({_end_of(process)})" for process in processes if process.sentinel in ended)
         raise TrainingError(
             f"a process that reads samples has died: {died}. If memory ran out, take fewer --data.workers or a smaller --data.prefetch; "
             "if shared memory did, give the container more of it (docker run --shm-size); then say the same command again"
@@ -93,6 +96,7 @@ def _next(batches: Any, processes: Sequence[BaseProcess]) -> Any:
 
 
 def _end_of(process: BaseProcess) -> str:
+    process.join()
     code = process.exitcode or 0
     return f"exit status {code}" if code >= 0 else signal.Signals(-code).name
 
