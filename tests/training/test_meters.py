@@ -1,11 +1,10 @@
-import multiprocessing
 import time
-from multiprocessing.queues import Queue
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 import torch
 
+from tests.training.on_ranks import on_ranks
 from tests.training.stand_ins import Alone
 from training.meters import Means, Part, PartTimes, StepTimer, Throughput
 from training.processes import Processes
@@ -47,7 +46,7 @@ def test_what_is_apart_is_no_time_of_a_step(clock: list[float]) -> None:
 
 
 def test_a_gpu_is_timed_by_its_own_clock_and_waited_for_when_read(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    waits = []
+    waits: list[float] = []
     stream = [0.0]  # seconds on the device
 
     class Event:
@@ -127,24 +126,15 @@ def test_an_unknown_peak_gives_no_share() -> None:
     assert "share_of_peak" not in throughput.read(times(1.0))
 
 
-def on_a_rank(rank: int, store: str, results: "Queue[Any]") -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-    throughput = Throughput(Processes(torch.device("cpu"), rank), peak=1000.0)
-    throughput.add(samples=1 + rank, tokens=100, forward_flops=250)
-    results.put(throughput.read(times(2.0 + rank, data=1.0, compute=1.0)))
-    torch.distributed.destroy_process_group()
+def counted() -> dict[str, float]:
+    with Processes.start("cpu") as processes:
+        throughput = Throughput(processes, peak=1000.0)
+        throughput.add(samples=1 + processes.rank, tokens=100, forward_flops=250)
+        return throughput.read(times(2.0 + processes.rank, data=1.0, compute=1.0))
 
 
-def test_ranks_are_summed_and_the_slowest_counts(tmp_path: Any) -> None:
-    context = multiprocessing.get_context("spawn")
-    results: Queue[Any] = context.Queue()
-    ranks = [context.Process(target=on_a_rank, args=(rank, str(tmp_path / "store"), results)) for rank in range(2)]
-    for rank in ranks:
-        rank.start()
-    one, other = results.get(timeout=60), results.get(timeout=60)
-    for rank in ranks:
-        rank.join()
+def test_ranks_are_summed_and_the_slowest_counts() -> None:
+    one, other = on_ranks(2, counted)
     assert one == other
     assert one["samples_per_second"] == 1.0
     assert one["tokens_per_second"] == pytest.approx(200 / 3)
