@@ -153,7 +153,8 @@ def _one_key(urls: Sequence[str], keys: Sequence[LatentsKey | None]) -> LatentsK
         if key != other:
             differences = ", ".join(key.differences(other))
             raise TrainingError(
-                f"the latents of {second} are not of the same networks as those of {first}: {differences}; encode them with one checkpoint, or train on the shards that they were encoded from"
+                f"the latents of {second} are not of the same networks as those of {first}: {differences}; "
+                "encode them with one checkpoint, or train on the shards that they were encoded from"
             )
     return known[0][1] if known else None
 
