@@ -13,6 +13,7 @@ import torch
 import yaml
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load
@@ -26,14 +27,14 @@ from training.snapshot import SNAPSHOT
 Weights = Literal["average", "raw"]
 
 
-def export(training_out: Path, to: Path, step: int | None = None, weights: Weights = "average", start: Path | None = None) -> None:
+def export(training_out: Path, to: Path, step: int | None = None, weights: Weights | None = None, start: Path | None = None) -> None:
     """Write the folder; it is there when it is whole.
 
     Args:
         training_out: OUT of the training, which may be running.
         to: the folder, new or empty. Beside what ``Checkpoint.save`` writes it gets training.json, which says what it is.
         step: of the checkpoint; the newest when not given.
-        weights: the moving averages, or as they were trained.
+        weights: the moving averages, or as they were trained; when not given, the averages if they were kept.
         start: the checkpoint that the training started from, where it is no longer where it was.
 
     Raises:
@@ -41,13 +42,15 @@ def export(training_out: Path, to: Path, step: int | None = None, weights: Weigh
         ModelInputError: ``to`` cannot be written to, or the checkpoint that the training started from cannot be read.
     """
     path = saved(training_out, step)
+    about = read_about(path)
+    taken = weights or ("average" if has_averages(path) else "raw")
     with new_folder(to):
-        checkpoint = trained_checkpoint(training_out, step, weights, start)
+        checkpoint = trained_checkpoint(training_out, step, taken, start)
         unfinished = to.with_name(f".{to.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         try:
             checkpoint.save(unfinished)
-            (unfinished / ABOUT).write_text(json.dumps({"weights": weights, **read_about(path)}, indent=2))
+            (unfinished / ABOUT).write_text(json.dumps({"weights": taken, **about}, indent=2))
             unfinished.replace(to)
         except (OSError, SafetensorError) as error:
             raise TrainingError(f"{to} cannot be written ({error}); make room, or choose another folder with --to") from error
@@ -55,10 +58,10 @@ def export(training_out: Path, to: Path, step: int | None = None, weights: Weigh
             shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def trained_checkpoint(training_out: Path, step: int | None = None, weights: Weights = "average", start: Path | None = None) -> Checkpoint:
+def trained_checkpoint(training_out: Path, step: int | None = None, weights: Weights | None = None, start: Path | None = None) -> Checkpoint:
     """A training's network with all that goes with it, on the CPU, its weights of the type in which they are trained; arguments and errors as of ``export``."""
     path = saved(training_out, step)
-    tensors = read_weights(path, weights)
+    tensors = read_weights(path, weights or ("average" if has_averages(path) else "raw"))
     checkpoint = Checkpoint.load(start or start_of(training_out), dtype=None)
     _put("transformer", checkpoint.transformer, tensors, path)
     if isinstance(checkpoint.text_encoder, nn.Module):
@@ -92,7 +95,8 @@ def start_of(training_out: Path) -> Path:
     try:
         start = Path(yaml.safe_load(snapshot.read_text())["start"])
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise TrainingError(f"{snapshot} does not say what the training started from ({error}); give that folder with --start") from error
+        said = " ".join(str(error).split())
+        raise TrainingError(f"{snapshot} does not say what the training started from ({said}); give that folder with --start") from error
     if (start / INDEX).is_file():
         return start
     if (start / SNAPSHOT).is_file() and start.resolve() != training_out.resolve():
@@ -100,32 +104,48 @@ def start_of(training_out: Path) -> Path:
     raise TrainingError(f"{training_out} started from {start}, which is no longer there: put it back, or say with --start where it is")
 
 
+def has_averages(path: Path) -> bool:
+    """Whether a checkpoint's folder holds moving averages.
+
+    Raises:
+        TrainingError: it is damaged.
+    """
+    return bool(_stored(FileSystemReader(path), path)["average"])
+
+
 def read_weights(path: Path, weights: Weights) -> dict[str, Tensor]:
-    """All weights in a checkpoint's folder, by their names in ``TrainedNetwork``.
+    """All weights in a checkpoint's folder, by their names in ``TrainedNetwork``; those that are not trained have no average, and are as they are.
 
     Raises:
         TrainingError: it is damaged, or no averages were kept.
     """
     reader = FileSystemReader(path)
+    stored = _stored(reader, path)
+    if weights == "average" and not stored["average"]:
+        raise TrainingError(f"{path} has no averaged weights, since it was trained with --optimizer.average 0; give --weights raw")
+    averages = stored["average"] if weights == "average" else {}
+    raw = {name: tensor for name, tensor in stored["model"].items() if name not in averages}
     try:
-        metadata = reader.read_metadata()
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}}
-        for key, stored in metadata.state_dict_metadata.items():
-            part, *rest = metadata.planner_data[key]
-            if part in parts and isinstance(stored, TensorStorageMetadata):
-                parts[part][rest[0]] = torch.empty(stored.size, dtype=stored.properties.dtype)
-        if weights == "average" and not parts["average"]:
-            raise TrainingError(f"{path} has no averaged weights, since it was trained with --optimizer.average 0; give --weights raw")
-        averages = parts["average"] if weights == "average" else {}
-        raw = {name: tensor for name, tensor in parts["model"].items() if name not in averages}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # nobody meant it to be there
             load({"model": raw, "average": averages}, storage_reader=reader, no_dist=True)
-    except BaseException as error:  # torch wraps what goes wrong into one that is no Exception
-        if isinstance(error, TrainingError | KeyboardInterrupt | SystemExit):
-            raise
+    except CheckpointException as error:
         raise TrainingError(damaged(path, error)) from error
     return raw | averages
+
+
+def _stored(reader: FileSystemReader, path: Path) -> dict[str, dict[str, Tensor]]:
+    """Room for the model's tensors and their averages, by name."""
+    try:
+        metadata = reader.read_metadata()
+    except Exception as error:  # a pickle that is cut off has many
+        raise TrainingError(damaged(path, error)) from error
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}}
+    for key, stored in metadata.state_dict_metadata.items():
+        part, *rest = metadata.planner_data[key]
+        if part in parts and isinstance(stored, TensorStorageMetadata):
+            parts[part][rest[0]] = torch.empty(stored.size, dtype=stored.properties.dtype)
+    return parts
 
 
 def _put(part: str, module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:

@@ -16,6 +16,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from tests.training.on_ranks import on_ranks
+from training.checkpoint_folder import FOLDER, newest_in
 from training.checkpoints import Checkpoints
 from training.ema import MovingAverage
 from training.processes import Processes
@@ -163,6 +164,8 @@ WAYS = ("none", "ddp", "fsdp")
 
 
 def test_every_way_of_laying_it_out_reads_every_other(tmp_path: Path, alone: Processes) -> None:
+    from training.export import read_weights  # here, for the ranks import this file too, and what that imports takes longer than they do
+
     expected = write(alone, tmp_path, ["none"])
     (more, found), (_, found_on_other) = on_ranks(2, write_and_read, tmp_path, ["ddp", "fsdp"])
     expected |= more
@@ -170,6 +173,13 @@ def test_every_way_of_laying_it_out_reads_every_other(tmp_path: Path, alone: Pro
     for where, all_found in (("rank 0 of 2", found), ("rank 1 of 2", found_on_other), ("alone", read(alone, tmp_path, ["none", "fsdp"]))):
         for (way, written), content in all_found.items():
             assert equal(content, expected[written]), f"{written} read by {way}, {where}"
+    for written in WAYS:
+        path, content = newest_in(tmp_path / written / FOLDER), expected[written]
+        assert path is not None
+        raw = {name.removeprefix("/model/"): value for name, value in content.items() if name.startswith("/model/")}
+        average = {name.removeprefix("/average/"): value for name, value in content.items() if name.startswith("/average/")}
+        assert equal(read_weights(path, "raw"), raw), f"{written} exported"
+        assert equal(read_weights(path, "average"), raw | average), f"{written} exported"
 
 
 def write_and_read(out: Path, ways: list[str]) -> tuple[dict[str, Any], dict[tuple[str, str], Any]]:
