@@ -294,7 +294,7 @@ SHARD_INDEX = Table(
     pa.schema(
         [
             column("key", pa.string(), "the sample's key: clip_id"),
-            column("shard", pa.string(), "file name of the tar, beside the index"),
+            column("shard", pa.string(), "file name of the tar, beside the index; path or URL of one that lies elsewhere"),
             column("offset", pa.int64(), "byte offset of the sample's first tar header"),
             column("size", pa.int64(), "bytes of the sample in the tar, headers and padding included"),
             column("member_names", pa.list_(pa.string()), "the sample's files, without the key and its dot"),
