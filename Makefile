@@ -23,7 +23,7 @@ demo: .venv/ready ## run the whole pipeline on sample videos that ship in Python
 demo-train: .venv/ready ## train the tiny network on the demo's shards for some minutes, and make a video of its character
 	test -e $(OUT)/shards/index.parquet || $(MAKE) demo
 	test -e $(OUT)/tiny || $(BIN)/python -m model init --out $(OUT)/tiny
-	$(BIN)/python -m training --preset tiny --shards $(OUT)/shards --start $(OUT)/tiny $(DEMO_TRAINING) --out $(OUT)/training
+	$(BIN)/python -m training --preset tiny --shards $(OUT)/shards --from-checkpoint $(OUT)/tiny $(DEMO_TRAINING) --out $(OUT)/training
 	test -e $(OUT)/character.parquet || $(BIN)/python -m jobs anchors --out $(OUT) --include-pending --character $(DEMO_CHARACTER) --to $(OUT)/character.parquet
 	$(BIN)/python -m model generate --checkpoint $(OUT)/training/model --anchors $(OUT)/character.parquet $(DEMO_VIDEO) --out $(OUT)/generated.mp4
 

@@ -120,7 +120,7 @@ def train(options: argparse.Namespace, shards: Path, start: Path, out: Path) -> 
     """Run the trainer; the lines of its training metrics."""
     width, height, _ = SIZES[options.preset]
     command = [
-        *(sys.executable, "-m", "training", "--shards", str(shards), "--start", str(start), "--out", str(out), "--steps", str(options.steps)),
+        *(sys.executable, "-m", "training", "--shards", str(shards), "--from-checkpoint", str(start), "--out", str(out), "--steps", str(options.steps)),
         *("--batch.size", str(options.batch), "--batch.micro", str(options.micro or options.batch), "--data.area", str(width * height)),
         *("--superset.count-weights", *["0"] * ANCHORS, "1", "--loss.drop-anchors", "0", "--validation.share", "0", "--log.every", str(LOGGED)),
         *("--checkpoint.every", "50", "--checkpoint.keep", "1", "--parallel.device", options.device, "--parallel.threads", str(options.threads)),

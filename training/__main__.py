@@ -1,6 +1,6 @@
 """The command line: ``python -m training``, alone or on several processes by ``torchrun … -m training``.
 
-    python -m training --preset tiny --shards OUT/shards --start CHECKPOINT --out TRAINING     train, or go on with a training
+    python -m training --preset tiny --shards OUT/shards --from-checkpoint CHECKPOINT --out TRAINING     train, or go on with a training
     python -m training export --out TRAINING --to FOLDER                                     a checkpoint as a folder in diffusers' layout
     python -m training index --shards TARS…                                                  an index for webdataset tars that `pack` did not write
 
@@ -67,8 +67,8 @@ def run_command(command: Export | Index, console: Console) -> int:
     if isinstance(command, Export):
         from training.export import export
 
-        export(command.out, command.to, command.step, command.weights)
-        console.print(f"{command.to}: {command.weights} weights", markup=False)
+        export(command.out, command.to, command.step, command.weights, command.from_checkpoint)
+        console.print(f"{command.to}", markup=False)
     else:
         from training.data.build_index import build_index
 

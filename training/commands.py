@@ -9,7 +9,7 @@ import tyro
 
 @dataclass(frozen=True)
 class Export:
-    """Write a checkpoint of a training as a folder in diffusers' layout, which `python -m model generate` and `--start` read."""
+    """Write a checkpoint of a training as a folder in diffusers' layout, which `python -m model generate` and `--from-checkpoint` read."""
 
     out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
     """OUT of the training"""
@@ -17,8 +17,10 @@ class Export:
     """folder to be made"""
     step: int | None = None
     """of the checkpoint; the newest when not given"""
-    weights: Literal["average", "raw"] = "average"
-    """the moving averages, or the weights as they were trained"""
+    from_checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """what the training started from, where it is no longer where it was"""
+    weights: Literal["average", "raw"] | None = None
+    """the moving averages, or the weights as they were trained; the averages, if they were kept, when not given"""
 
 
 @dataclass(frozen=True)

@@ -93,15 +93,15 @@ def start_of(training_out: Path) -> Path:
     """
     snapshot = training_out / SNAPSHOT
     try:
-        start = Path(yaml.safe_load(snapshot.read_text())["start"])
+        start = Path(yaml.safe_load(snapshot.read_text())["from_checkpoint"])
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         said = " ".join(str(error).split())
-        raise TrainingError(f"{snapshot} does not say what the training started from ({said}); give that folder with --start") from error
+        raise TrainingError(f"{snapshot} does not say what the training started from ({said}); give that folder with --from-checkpoint") from error
     if (start / INDEX).is_file():
         return start
     if (start / SNAPSHOT).is_file() and start.resolve() != training_out.resolve():
         return start_of(start)
-    raise TrainingError(f"{training_out} started from {start}, which is no longer there: put it back, or say with --start where it is")
+    raise TrainingError(f"{training_out} started from {start}, which is no longer there: put it back, or say with --from-checkpoint where it is")
 
 
 def has_averages(path: Path) -> bool:
@@ -155,5 +155,5 @@ def _put(part: str, module: nn.Module, tensors: dict[str, Tensor], path: Path) -
     except RuntimeError as error:
         said = " ".join(str(error).split())[:300]
         raise TrainingError(
-            f"{path} does not fit the {part} that the training started from ({said}); give the folder that it started from with --start"
+            f"{path} does not fit the {part} that the training started from ({said}); give the folder that it started from with --from-checkpoint"
         ) from error

@@ -196,7 +196,7 @@ class TrainingOptions:
     """folders with an index.parquet (from `pack`, `encode` or `python -m training index`), or the indexes themselves; paths or URLs"""
     out: Annotated[str, tyro.conf.arg(metavar="FOLDER")]
     """folder of the training: checkpoints, logs, pictures, exports"""
-    start: Annotated[str, tyro.conf.arg(metavar="FOLDER")]
+    from_checkpoint: Annotated[str, tyro.conf.arg(metavar="FOLDER")]
     """checkpoint to start from: a folder in diffusers' layout (`python -m model init`, public Wan weights), or OUT of another training (its newest)"""
     preset: PresetName = "plain"
     """whose defaults the other options have (`training/presets.py`): plain trains everything; tiny is for two cores; the stages are the paper's"""

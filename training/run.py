@@ -27,7 +27,7 @@ from training.data.selection import Selection, select
 from training.data.shard_cache import DEFAULT_FOLDER, ShardCache
 from training.ema import MovingAverage
 from training.errors import TrainingError
-from training.export import export, trained_checkpoint
+from training.export import export, has_averages, saved, trained_checkpoint
 from training.log import TrainingLog
 from training.loop import train
 from training.loss_curve import NAME as LOSS_CURVE
@@ -71,6 +71,7 @@ def run(options: TrainingOptions, console: Console, positions: AnchorPositions |
         parts = assemble(options, processes, console, positions)
         with parts.log, signals_heard(parts):
             parts.introduce()
+            parts.timer.read()  # what was read and put together until here is no part of a step
             finished = train_and_save(parts)
             if processes.main:
                 draw_loss_curve(parts.out / METRICS, parts.out / LOSS_CURVE)
@@ -105,7 +106,7 @@ def assemble(options: TrainingOptions, processes: Processes, console: Console, p
     index = read_index(options.shards)
     if newest is not None:
         check_snapshot(out, options, index.fingerprint)
-    checkpoint = start_from(Path(options.start))
+    checkpoint = start_from(Path(options.from_checkpoint))
     selection = select(index, options.data, options.validation, checkpoint)
     sigmas = noise_distribution(options.loss, checkpoint)
     plan = BatchPlan(index.shard, selection.bucket, selection.trained, options.seed, options.batch.size, options.data.block_shards, options.data.short_batches)
@@ -159,7 +160,7 @@ def start_from(folder: Path) -> Checkpoint:
         TrainingError, ModelInputError: it is neither, or not whole.
     """
     if not (folder / INDEX).is_file() and (folder / SNAPSHOT).is_file():
-        checkpoint = trained_checkpoint(folder)
+        checkpoint = trained_checkpoint(folder, weights="average" if has_averages(saved(folder)) else "raw")
         checkpoint.transformer.float()
         return checkpoint
     return Checkpoint.load(folder)
@@ -251,7 +252,8 @@ def export_finished(parts: Parts) -> None:
         parts.log.say(f"{folder} is there already and left alone; write another with: python -m training export --out {parts.out} --to FOLDER")
         return
     export(parts.out, folder)
-    parts.log.say(f"{folder}: the averaged weights after step {parts.progress.step:,}, for `python -m model generate --checkpoint` and for --start")
+    weights = "the weights" if parts.average is None else "the averaged weights"
+    parts.log.say(f"{folder}: {weights} after step {parts.progress.step:,}, for `python -m model generate --checkpoint` and for --from-checkpoint")
 
 
 @contextmanager

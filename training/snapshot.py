@@ -17,7 +17,7 @@ DATA = "data.json"
 MAY_CHANGE = (
     "shards",
     "out",
-    "start",
+    "from_checkpoint",
     "config",
     "data.workers",
     "data.prefetch",
@@ -40,7 +40,7 @@ are held to their fingerprint, wherever they are."""
 
 def write_snapshot(folder: Path, options: TrainingOptions, fingerprint: str) -> None:
     """Write ``config.yaml``, and ``data.json`` with the fingerprint of the shards' index."""
-    (folder / SNAPSHOT).write_text(yaml.safe_dump(_plain(replace(options, start=str(Path(options.start).absolute()))), sort_keys=False))
+    (folder / SNAPSHOT).write_text(yaml.safe_dump(_plain(replace(options, from_checkpoint=str(Path(options.from_checkpoint).absolute()))), sort_keys=False))
     (folder / DATA).write_text(json.dumps({"fingerprint": fingerprint}))
 
 
@@ -54,11 +54,11 @@ def check_snapshot(folder: Path, options: TrainingOptions, fingerprint: str) -> 
     try:
         before = json.loads((folder / DATA).read_text())["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"{folder / DATA} cannot be read ({error}); choose a new --out, with --start {folder}") from error
+        raise TrainingError(f"{folder / DATA} cannot be read ({error}); choose a new --out, with --from-checkpoint {folder}") from error
     if before != fingerprint:
         raise TrainingError(
             f"{', '.join(options.shards)} holds other samples than the training in {folder} began with, so its place among them means nothing; give the same "
-            f"shards, or train on these in a new --out, with --start {folder}"
+            f"shards, or train on these in a new --out, with --from-checkpoint {folder}"
         )
 
 
@@ -79,7 +79,7 @@ def _check_options(folder: Path, options: TrainingOptions) -> None:
     if changed:
         raise TrainingError(
             f"{folder} holds a training with other options: {'; '.join(changed)}. To go on with it, give the old ones (--config {path}); "
-            "to train with the new ones, choose a new --out (and --start from this one, if it should learn on)"
+            "to train with the new ones, choose a new --out (and --from-checkpoint from this one, if it should learn on)"
         )
 
 

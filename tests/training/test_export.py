@@ -61,7 +61,7 @@ def train(processes: Processes, out: Path, start: Path, decay: float = 0.8) -> d
     optimizer = AdamW(parameters.values(), lr=0.01)
     average = MovingAverage(parameters, decay, network) if decay else None
     state = TrainingState(network, optimizer, LambdaLR(optimizer, lambda _: 1.0), average, processes)
-    (out / "config.yaml").write_text(yaml.safe_dump({"seed": 0, "start": str(start)}))
+    (out / "config.yaml").write_text(yaml.safe_dump({"seed": 0, "from_checkpoint": str(start)}))
     with Checkpoints(out, 5, processes) as checkpoints:
         for step in (1, 2):
             for parameter in parameters.values():
@@ -139,20 +139,20 @@ def test_without_averages_the_weights_themselves_are_taken(start: Path, tmp_path
 
 
 def test_a_training_that_started_from_a_training(trained: tuple[Path, Any], start: Path, tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"start": str(trained[0])}))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"from_checkpoint": str(trained[0])}))
     assert start_of(tmp_path) == start
 
 
 def moved(trained: Path, tmp_path: Path, start: str) -> Path:
     """A copy of a training that says it started from somewhere else."""
     shutil.copytree(trained, tmp_path / "out")
-    (tmp_path / "out" / "config.yaml").write_text(yaml.safe_dump({"start": start}))
+    (tmp_path / "out" / "config.yaml").write_text(yaml.safe_dump({"from_checkpoint": start}))
     return tmp_path / "out"
 
 
 def test_what_it_started_from_is_elsewhere(trained: tuple[Path, dict[str, dict[str, Tensor]]], start: Path, tmp_path: Path) -> None:
     out = moved(trained[0], tmp_path, "/gone")
-    with pytest.raises(TrainingError, match=r"out started from /gone, which is no longer there: put it back, or say with --start where it is"):
+    with pytest.raises(TrainingError, match=r"out started from /gone, which is no longer there: put it back, or say with --from-checkpoint where it is"):
         export(out, tmp_path / "model")
     assert not (tmp_path / "model").exists()
     assert same(weights_of(trained_checkpoint(out, start=start)), trained[1]["average"])
@@ -160,7 +160,7 @@ def test_what_it_started_from_is_elsewhere(trained: tuple[Path, dict[str, dict[s
 
 def test_what_it_started_from_is_another_network(trained: tuple[Path, Any], tmp_path: Path) -> None:
     untrained(blocks=1).save(tmp_path / "other")
-    with pytest.raises(TrainingError, match=r"step-00000002 does not fit the transformer that the training started from .* with --start"):
+    with pytest.raises(TrainingError, match=r"step-00000002 does not fit the transformer that the training started from .* with --from-checkpoint"):
         trained_checkpoint(trained[0], start=tmp_path / "other")
 
 
@@ -168,7 +168,7 @@ def test_what_it_started_from_is_another_network(trained: tuple[Path, Any], tmp_
 def test_a_training_that_does_not_say_what_it_started_from(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "config.yaml").write_text(content)
-    with pytest.raises(TrainingError, match=r"config\.yaml does not say what the training started from .*; give that folder with --start"):
+    with pytest.raises(TrainingError, match=r"config\.yaml does not say what the training started from .*; give that folder with --from-checkpoint"):
         start_of(tmp_path)
 
 
