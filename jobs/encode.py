@@ -16,7 +16,7 @@ from rich.console import Console
 from jobs import parts
 from jobs.encode_inputs import InputSample, input_folder, read_inputs
 from jobs.encode_work import EncodeWork, KeyWork, Recipe, units_of
-from jobs.engine import EngineOptions, SetupError, run_units
+from jobs.engine import EngineOptions, SetupError, knows_cluster, run_units
 from jobs.failure_log import FailureLog
 from jobs.lease import leased
 from jobs.ledger import content_hash
@@ -123,12 +123,12 @@ def encode(job: Job, command: Encode, samples: Sequence[InputSample]) -> StageSu
 
 
 def read_key(checkpoint: str, area: int | None, engine: EngineOptions) -> LatentsKey:
-    """The key of the latents of a checkpoint, read on a worker where there is a cluster.
+    """The key of the latents of a checkpoint; read on a worker, where there is a cluster: its weights may not be here, nor memory for them.
 
     Raises:
         SetupError: there is no such checkpoint.
     """
-    (outcome,) = run_units(KeyWork(area), [checkpoint], engine)
+    (outcome,) = run_units(KeyWork(area), [checkpoint], engine if knows_cluster(engine) else EngineOptions(engine="local"))
     if outcome.result is None:
         raise SetupError(str(outcome.error)) from outcome.error
     return outcome.result

@@ -109,7 +109,7 @@ class EngineOptions:
     cpus_per_worker: float = 0.9
     """CPUs that a worker asks of Ray; below 1 so that workers never take every CPU from whatever else the cluster must run"""
     gpus_per_worker: float = 0.0
-    """GPUs that a worker asks of Ray"""
+    """GPUs that a worker asks of Ray; `encode` asks for 1 where there are some"""
     attempts: Annotated[int, tyro.conf.arg(metavar="COUNT")] = 3
     """starts of a unit before it fails, when workers die in it"""
     timeout_minutes: float = 120.0
@@ -156,7 +156,12 @@ def chosen_engine(options: EngineOptions, units: int) -> Literal["local", "ray"]
 
 def starts_cluster(options: EngineOptions) -> bool:
     """Whether it is left to the engine to start a cluster of its own: nobody asked for one, and none is known."""
-    return options.engine == "auto" and not (options.address or os.environ.get("RAY_ADDRESS"))
+    return options.engine == "auto" and not knows_cluster(options)
+
+
+def knows_cluster(options: EngineOptions) -> bool:
+    """Whether there is a cluster's address: its workers may be on other machines than this."""
+    return bool(options.address or os.environ.get("RAY_ADDRESS"))
 
 
 def run_here(work: Work[U, R], units: Iterator[U]) -> Iterator[Outcome[U, R]]:

@@ -11,7 +11,7 @@ import pytest
 import ray
 
 from jobs.engine import EngineOptions, Outcome, SetupError, run_units
-from jobs.ray_engine import connect, disconnect
+from jobs.ray_engine import _most_workers, connect, disconnect
 from schemas.vocabulary import FailureKind
 from tests.jobs.works import Square, Together, Unready, Word
 
@@ -148,3 +148,9 @@ def _cluster() -> Iterator[None]:
     yield
     disconnect()
     assert not ray.is_initialized()
+
+
+@pytest.mark.parametrize(("gpus_per_worker", "workers"), [(0.0, 16), (1.0, 4), (0.5, 8), (8.0, 1)])
+def test_workers_that_ask_for_gpus_are_as_many_as_these(monkeypatch: pytest.MonkeyPatch, gpus_per_worker: float, workers: int) -> None:
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 16.0, "GPU": 4.0})
+    assert _most_workers(EngineOptions(engine="ray", gpus_per_worker=gpus_per_worker)) == workers
