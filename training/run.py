@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -72,7 +72,8 @@ def run(options: TrainingOptions, console: Console, positions: AnchorPositions |
         with parts.log, signals_heard(parts):
             parts.introduce()
             parts.timer.read()  # what was read and put together until here is no part of a step
-            finished = train_and_save(parts)
+            with parts.checkpoints:
+                finished = train(parts)
             if processes.main:
                 draw_loss_curve(parts.out / METRICS, parts.out / LOSS_CURVE)
             if finished and processes.main:
@@ -80,18 +81,6 @@ def run(options: TrainingOptions, console: Console, positions: AnchorPositions |
             elif not finished:
                 parts.log.say(f"stopped after step {parts.progress.step:,} and saved; the same command goes on from there")
         return finished
-
-
-def train_and_save(parts: Parts) -> bool:
-    """The loop; however it ends, the checkpoint that is being written is finished."""
-    try:
-        finished = train(parts)
-    except TrainingError:
-        with suppress(TrainingError):  # the first error is what is told
-            parts.checkpoints.finish()
-        raise
-    parts.checkpoints.finish()
-    return finished
 
 
 def assemble(options: TrainingOptions, processes: Processes, console: Console, positions: AnchorPositions | None = None) -> Parts:
