@@ -88,15 +88,16 @@ def draw_samples(
         network.train(was_training)
 
 
-def write_sheet(drawn: Sequence[DrawnSample], out: Path, step: int) -> Pixels:
-    """Write OUT/samples/step-000500.png, whole or not at all.
+def write_sheet(drawn: Sequence[DrawnSample], out: Path, step: int, held_out: bool = True) -> Pixels:
+    """Write OUT/samples/step-000500.png, whole or not at all. It says whether the samples were held out.
 
     Returns:
         the picture, (H, W, 3).
     """
     path = out / FOLDER / f"step-{step:06d}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure = sheet(drawn, f"Step {step:,}: samples of characters that were never trained on, drawn from noise")
+    whose = "samples of characters that were never trained on" if held_out else "samples of the training"
+    figure = sheet(drawn, f"Step {step:,}: {whose}, drawn from noise")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=DPI, metadata={"Software": None})
     temporary = path.with_name(f".{path.name}.part")

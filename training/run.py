@@ -194,14 +194,17 @@ def validator_of(
     precision: torch.dtype,
     log: TrainingLog,
 ) -> Validator | None:
-    """Looks at what is held out; None when nothing is."""
-    if not len(selection.validated):
+    """Looks at what is held out; where nothing is, at a few samples of the training, to be drawn; None when nothing is to be looked at."""
+    held_out = len(selection.validated) > 0
+    most = options.validation.most_samples if held_out else options.validation.pictures
+    if not most:
         return None
-    rows = chosen_rows(selection.index.keys.tolist(), selection.validated.tolist(), options.validation.most_samples)
+    rows = chosen_rows(selection.index.keys.tolist(), (selection.validated if held_out else selection.trained).tolist(), most)
     checkpoint = conditioner.checkpoint
     return Validator(
         dataset=dataset_of(as_held_out(options), selection, reader, sigmas),
         rows=rows,
+        held_out=held_out,
         levels=noise_levels(sigmas, options.validation.quantiles),
         pictures=options.validation.pictures,
         sampling=checkpoint.sampling,

@@ -28,8 +28,9 @@ class Validator:
     """What is looked at, and how.
 
     Attributes:
-        dataset: reads held-out samples, with all their conditions.
+        dataset: reads samples with all their conditions.
         rows: of the index, those that are looked at; the first ``pictures`` of them are drawn.
+        held_out: they are never trained on. Where nobody is held out, samples of the training are drawn, and no loss is told.
         levels: noise levels.
         pictures: samples to draw.
         sampling, guidance: how they are drawn.
@@ -38,6 +39,7 @@ class Validator:
 
     dataset: ShardDataset
     rows: list[int]
+    held_out: bool
     levels: list[float]
     pictures: int
     sampling: SamplerOptions
@@ -56,9 +58,10 @@ class Validator:
             TrainingError: none of the samples could be read.
         """
         with nullcontext() if average is None else average.swapped_in():
-            places = places_of_rank(self.rows, self.processes.rank, self.processes.ranks)
-            batches = micro_batches(self.dataset, places, self.workers, prefetch=2)
-            self.log.validation(step, validate(network, self.conditioner, batches, self.levels, self.processes, self.precision))
+            if self.held_out:
+                places = places_of_rank(self.rows, self.processes.rank, self.processes.ranks)
+                batches = micro_batches(self.dataset, places, self.workers, prefetch=2)
+                self.log.validation(step, validate(network, self.conditioner, batches, self.levels, self.processes, self.precision))
             self._draw(step, network)
         if self.processes.main:
             draw_loss_curve(self.out / METRICS, self.out / LOSS_CURVE)
@@ -70,4 +73,4 @@ class Validator:
             return
         drawn = draw_samples(network, self.conditioner, samples, self.sampling, self.guidance, self.precision)
         if self.processes.main:
-            self.log.picture(step, "samples", write_sheet(drawn, self.out, step))
+            self.log.picture(step, "samples", write_sheet(drawn, self.out, step, self.held_out))
