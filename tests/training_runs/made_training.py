@@ -1,0 +1,70 @@
+"""What small trainings are made of: shards of drawn clips, and a checkpoint to start from. Both have everything that large ones have."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from model.audio.log_mel import LogMel
+from model.checkpoint import Checkpoint
+from model.conditions.pixel_codec import PixelUnshuffleCodec
+from model.conditions.words import WordEmbedding
+from model.presets import preset
+from model.sampler import SamplerOptions
+from schemas.sample import Sample
+from tests.training.data.drawn_samples import drawn_sample
+from tests.training.data.made_shards import write_shards
+
+SIZES = ((64, 48), (48, 64))
+CAPTIONS = ("a woman laughs", "an old man walks through the rain", None)
+CHARACTERS, CLIPS = 4, 18
+AREA = 256
+HELD_OUT = "character-3"
+SMALL = {"num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 24, "ffn_dim": 64, "text_dim": 16, "freq_dim": 32}
+
+
+@dataclass(frozen=True)
+class Made:
+    """Where they lie."""
+
+    shards: Path
+    start: Path
+
+    def words(self, out: Path, *more: object) -> tuple[object, ...]:
+        """Arguments of a small training; ``more`` replaces some."""
+        given: Sequence[object] = (
+            *("--shards", self.shards, "--from-checkpoint", self.start, "--out", out, "--steps", 20, "--data.area", AREA, "--data.frames", 9),
+            *("--data.workers", 1, "--batch.size", 4, "--batch.micro", 4, "--optimizer.rate", 1e-3, "--optimizer.warmup", 5),
+            *("--checkpoint.every", 10, "--validation.share", 0, "--log.every", 1, "--log.no-tensorboard", "--parallel.threads", 1),
+        )
+        return (*given, *more)
+
+
+def samples(clips: int = CLIPS) -> list[Sample]:
+    """Clips of two sizes, with sound and without, with captions and without, each with anchors of several classes from inside and outside."""
+    return [
+        _of(drawn_sample(f"clip-{n:02d}", 13, *SIZES[n % 2], audio=n % 3 != 1, caption=CAPTIONS[n % 3]), f"character-{n % CHARACTERS}") for n in range(clips)
+    ]
+
+
+def write_start(folder: Path, seed: int = 0) -> Path:
+    """An untrained network of two little blocks that hears and reads."""
+    recipe = preset("tiny")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        transformer = recipe.build(**SMALL)
+    text = WordEmbedding(SMALL["text_dim"], length=8, buckets=64, seed=seed)
+    usage = replace(recipe.usage, area=AREA, steps=2)
+    Checkpoint(transformer.eval(), PixelUnshuffleCodec(2, 4), text, None, LogMel(), SamplerOptions("unipc", 2, recipe.shift), usage).save(folder)
+    return folder
+
+
+def write_all(folder: Path) -> Made:
+    """Shards of about five samples, and the checkpoint."""
+    return Made(write_shards(folder / "shards", samples(), 5), write_start(folder / "start"))
+
+
+def _of(sample: Sample, character: str) -> Sample:
+    metadata = replace(sample.metadata, character_id=character, sample_hash=sample.metadata.clip_id)
+    return replace(sample, metadata=metadata)
