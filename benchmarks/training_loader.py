@@ -5,7 +5,7 @@
 Without --shards, samples are drawn: 49 frames of 416 x 240 that move, eight anchors, sound. Bare: as many processes as the loader has workers, each of
 which reads every n-th sample by its byte range, decodes its video to RGB at its own size, its anchors and its sound, and lets them go. The loader
 decodes the same: all frames, all anchors, at the clips' own size; beyond that it checks the bytes, draws, and hands the samples over to the trainer's
-process. Both are on their own and take turns, starting their processes counts for both, and the median of the rounds is told. On an idle machine.
+process. They take turns, an epoch each, and the median of the rounds is told; how long processes take to start does not count. On an idle machine.
 
 Memory: of the trainer's process and its workers together (proportional set size), at the end of each epoch of one loader that reads on and on.
 The exit status is 1 when a target is missed.
@@ -24,8 +24,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import av
 import numpy as np
@@ -51,6 +52,7 @@ from training.data.index import ShardIndex, read_index
 from training.data.loader import micro_batches
 from training.data.places import Place
 from training.data.reader import ShardReader
+from training.data.sample import MicroBatch
 from training.data.shard_cache import ShardCache
 from training.options import AugmentOptions, DataOptions, LossOptions, SupersetOptions
 
@@ -59,7 +61,7 @@ RATIO = 0.9
 GROWTH = 0.05
 """Most growth of memory from the second epoch to the last."""
 FRAMES, WIDTH, HEIGHT, RATE, ANCHORS = 49, 416, 240, 16, 8
-SHARDS = 4
+SHARDS, PREFETCH = 4, 2
 EVERYTHING = SupersetOptions(count_weights=(*([0.0] * 16), 1.0), outside_share=0.5, most_per_class=16)
 NOTHING_DROPPED = LossOptions(drop_text=0, drop_audio=0, drop_anchors=0)
 
@@ -86,12 +88,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def speed(dataset: ShardDataset, workers: int, micro: int, rounds: int) -> dict[str, Any]:
     """Samples per second of the loader and bare, an epoch in turns."""
-    samples = len(dataset.index)
+    samples, batches_per_epoch = len(dataset.index), len(list(_epoch(dataset, micro)))
     rates: dict[str, list[float]] = {"bare": [], "loader": []}
     bare(dataset.reader, workers)  # so that the first round finds the files in memory, as the others do
+    batches = micro_batches(dataset, _endless(dataset, micro), workers, PREFETCH)
     for _ in range(rounds):
-        rates["bare"].append(samples / _seconds(lambda: bare(dataset.reader, workers)))
-        rates["loader"].append(samples / _seconds(lambda: load(dataset, workers, micro)))
+        rates["bare"].append(samples / bare(dataset.reader, workers))
+        _take(batches, max(1, workers) * PREFETCH)  # what was read ahead during the other's turn
+        rates["loader"].append(samples / _take(batches, batches_per_epoch))
+    batches.close()  # type: ignore[attr-defined]  # a generator
     ratio = statistics.median(loaded / read for read, loaded in zip(rates["bare"], rates["loader"], strict=True))
     each = {f"{name}_samples_per_second": statistics.median(values) for name, values in rates.items()}
     return {"cpus": os.cpu_count() or 1, "samples": samples, "workers": workers, "rounds": rounds, **each, "ratio": ratio}
@@ -100,35 +105,33 @@ def speed(dataset: ShardDataset, workers: int, micro: int, rounds: int) -> dict[
 def memory(dataset: ShardDataset, workers: int, micro: int, epochs: int) -> dict[str, Any]:
     """Megabytes of all processes at the end of each epoch, and their growth from the second to the last, as a share."""
     batches_per_epoch = len(list(_epoch(dataset, micro)))
-    batches = micro_batches(dataset, _endless(dataset, micro), workers, prefetch=2)
+    batches = micro_batches(dataset, _endless(dataset, micro), workers, PREFETCH)
     megabytes = []
     for _ in range(epochs):
-        for _ in islice(batches, batches_per_epoch):
-            pass
+        _take(batches, batches_per_epoch)
         megabytes.append(sum(proportional_set_size(pid) for pid in [os.getpid(), *(child.pid or 0 for child in multiprocessing.active_children())]))
     batches.close()  # type: ignore[attr-defined]  # a generator
     settled = megabytes[min(1, len(megabytes) - 1)]
     return {"epochs": epochs, "megabytes": megabytes, "growth": megabytes[-1] / settled - 1}
 
 
-def load(dataset: ShardDataset, workers: int, micro: int) -> None:
-    """One epoch through the loader."""
-    for _ in micro_batches(dataset, _epoch(dataset, micro), workers, prefetch=2):
-        pass
-
-
-def bare(reader: ShardReader, processes: int) -> None:
-    """Read and decode every sample once, in so many processes."""
+def bare(reader: ShardReader, processes: int) -> float:
+    """Read and decode every sample once, in so many processes; gives the seconds it took, from when all are up."""
     context = multiprocessing.get_context("fork")
-    running = [context.Process(target=_decode_rows, args=(reader.index, rank, processes)) for rank in range(processes)]
+    up = context.Barrier(processes + 1)
+    running = [context.Process(target=_decode_rows, args=(reader.index, rank, processes, up)) for rank in range(processes)]
     for process in running:
         process.start()
+    up.wait()
+    started = time.perf_counter()
     for process in running:
         process.join()
         assert process.exitcode == 0
+    return time.perf_counter() - started
 
 
-def _decode_rows(index: ShardIndex, rank: int, processes: int) -> None:
+def _decode_rows(index: ShardIndex, rank: int, processes: int, up: Barrier) -> None:
+    up.wait()
     files = [Path(url).open("rb") for url in index.shard_urls]  # noqa: SIM115  (the process ends)
     for row in range(rank, len(index), processes):
         for member in index.members(row):
@@ -141,7 +144,10 @@ def _decode_video(content: bytes) -> NDArray[np.uint8]:
     with av.open(io.BytesIO(content), "r") as container:
         stream = container.streams.video[0]
         stream.thread_count = 1
-        return np.stack([cast(NDArray[np.uint8], frame.to_ndarray(format="rgb24")) for frame in container.decode(stream)])
+        frames = np.empty((stream.frames, stream.height, stream.width, 3), np.uint8)
+        for number, frame in enumerate(container.decode(stream)):
+            frames[number] = frame.to_ndarray(format="rgb24")
+    return frames
 
 
 _DECODERS: dict[str, Callable[[bytes], Any]] = {
@@ -173,9 +179,11 @@ def _plan(dataset: ShardDataset, micro: int) -> BatchPlan:
     return BatchPlan(dataset.index.shard, bucket, np.arange(len(dataset.index)), 0, micro)
 
 
-def _seconds(work: Callable[[], None]) -> float:
+def _take(batches: Iterator[MicroBatch], count: int) -> float:
+    """Seconds that so many micro-batches take."""
     started = time.perf_counter()
-    work()
+    for _ in islice(batches, count):
+        pass
     return time.perf_counter() - started
 
 

@@ -23,7 +23,9 @@ UNSCALED = Interpolation.BICUBIC
 """Where only the colours are converted, FFmpeg has a way that is twenty times faster, which the exact one would forbid: decoding would take twice as long."""
 
 
-def decode_video(mp4: bytes, first_frame: int, frames: int, width: int, height: int, name: str = "the clip") -> NDArray[np.uint8]:
+def decode_video(
+    mp4: bytes, first_frame: int, frames: int, width: int, height: int, name: str = "the clip", out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
     """Consecutive frames of a clip, scaled to cover a size and cropped about their middle.
 
     Args:
@@ -32,6 +34,7 @@ def decode_video(mp4: bytes, first_frame: int, frames: int, width: int, height: 
         frames: how many.
         width, height: of the result, in pixels.
         name: what messages call the file: its key.
+        out: where to put the frames; new memory when None.
 
     Returns:
         (frames, height, width, 3) RGB.
@@ -39,7 +42,7 @@ def decode_video(mp4: bytes, first_frame: int, frames: int, width: int, height: 
     Raises:
         SampleError: the file cannot be decoded, or has fewer frames.
     """
-    pixels = np.empty((frames, height, width, 3), np.uint8)
+    pixels = np.empty((frames, height, width, 3), np.uint8) if out is None else out
     scaler = VideoReformatter()
     count = 0
     try:

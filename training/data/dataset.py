@@ -1,12 +1,13 @@
 """From places in the order to samples: read, decoded, drawn for. What is random of a sample comes from (seed, epoch, key) alone."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import astuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from model.errors import ModelInputError
 from model.flow import SigmaDistribution
@@ -122,7 +123,8 @@ class ShardDataset(Dataset[MicroBatch]):
         key = metadata.clip_id
         if sample.video is None:
             raise SampleError(f"{key}: has latents but no pixels; train on them (--data.source latents), or on the shards that they were encoded from")
-        frames = decode_video(sample.video, draws.first_frame, bucket.frames, bucket.width, bucket.height, key)
+        frames = _to_be_handed_over((bucket.frames, bucket.height, bucket.width, 3))
+        decode_video(sample.video, draws.first_frame, bucket.frames, bucket.width, bucket.height, key, out=frames.numpy())
         classes, pictures = self._pictures(place, sample, bucket, drawn)
         heard = self.geometry.hears and not draws.drop_audio and sample.audio is not None
         return TrainingSample(
@@ -130,7 +132,7 @@ class ShardDataset(Dataset[MicroBatch]):
             epoch=place.epoch,
             counted=True,
             caption=_caption(sample, draws),
-            frames=torch.from_numpy(frames),
+            frames=frames,
             latents=None,
             anchor_classes=classes,
             anchor_frames=pictures,
@@ -216,6 +218,13 @@ class ShardDataset(Dataset[MicroBatch]):
     def _bucket(self, row: int) -> Bucket:
         index = self.index
         return self.geometry.bucket(int(index.width[row]), int(index.height[row]), int(index.frame_count[row]))
+
+
+def _to_be_handed_over(shape: tuple[int, ...]) -> Tensor:
+    """Memory for pixels; in a worker it is shared with the trainer from the start, which saves copying them there."""
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=torch.uint8)
+    return torch.empty(0, dtype=torch.uint8).set_(torch.UntypedStorage._new_shared(math.prod(shape))).view(shape)
 
 
 def _caption(sample: Sample, draws: Draws) -> str:
