@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from model.errors import ModelInputError
-from model.positions import AnchorClass, AnchorPositions
+from model.positions import AnchorClass, Positions
 
 
 class SampleAnchors(NamedTuple):
@@ -36,7 +36,7 @@ class AnchorBatch(NamedTuple):
     anchor_mask: Tensor | None
 
 
-def pad_anchors(samples: Sequence[SampleAnchors], positions: AnchorPositions) -> AnchorBatch:
+def pad_anchors(samples: Sequence[SampleAnchors], positions: Positions) -> AnchorBatch:
     """Put the anchors of several samples into one batch.
 
     Args:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
-from typing import Self
+from typing import Protocol, Self
 
 from model.errors import ModelInputError
 from schemas.vocabulary import SUBCLASSES, AnchorKind, Coded
@@ -61,6 +61,14 @@ class AnchorClass:
 
     def __str__(self) -> str:
         return self.kind.word if self.subclass is None else f"{self.kind.word} {self.subclass.word}"
+
+
+class Positions(Protocol):
+    """Where the anchors of a sample stand in time, in latent frames: ``AnchorPositions``, or what it is compared with."""
+
+    def of(self, anchors: Sequence[AnchorClass]) -> list[float]:
+        """The position of each anchor of one sample, in the order given."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from model.audio.windows import audio_windows, silence_vector
 from model.checkpoint import Checkpoint
 from model.flow import noisy, timestep
 from model.layout import grey_condition
-from model.positions import AnchorPositions
+from model.positions import Positions
 from model.samples.encode import audio_features, encode_anchors, encode_frames, encode_text
 from training.data.sample import TrainingSample
 from training.errors import TrainingError
@@ -54,7 +54,7 @@ class Conditioner:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, device: torch.device | str, dtype: torch.dtype = torch.float32, positions: AnchorPositions | None = None
+        self, checkpoint: Checkpoint, device: torch.device | str, dtype: torch.dtype = torch.float32, positions: Positions | None = None
     ) -> None:
         """Move them to the device.
 
@@ -65,7 +65,7 @@ class Conditioner:
             positions: others than the transformer's own, to compare them.
         """
         self.checkpoint, self.device, self._dtype = checkpoint, torch.device(device), dtype
-        self.positions = positions or checkpoint.transformer.anchor_positions
+        self.positions: Positions = positions or checkpoint.transformer.anchor_positions
         self._config, self._layout = checkpoint.transformer.config, checkpoint.layout
         self._text_is_trained = isinstance(checkpoint.text_encoder, nn.Module)
         checkpoint.codec.to(self.device)

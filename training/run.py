@@ -14,7 +14,7 @@ from model.checkpoint import INDEX, Checkpoint
 from model.device_peak import measured_flops, peak_flops
 from model.flow import SigmaDistribution
 from model.generate.denoise import Guidance
-from model.positions import AnchorPositions
+from model.positions import Positions
 from training.checkpoints import Checkpoints
 from training.conditioning import Conditioner
 from training.data.batches import BatchPlan, micro_batches
@@ -51,7 +51,7 @@ MODEL = "model"
 GIGABYTE = 1_000_000_000
 
 
-def run(options: TrainingOptions, console: Console, positions: AnchorPositions | None = None) -> bool:
+def run(options: TrainingOptions, console: Console, positions: Positions | None = None) -> bool:
     """Train, or go on with a training.
 
     Args:
@@ -83,7 +83,7 @@ def run(options: TrainingOptions, console: Console, positions: AnchorPositions |
         return finished
 
 
-def assemble(options: TrainingOptions, processes: Processes, console: Console, positions: AnchorPositions | None = None) -> Parts:
+def assemble(options: TrainingOptions, processes: Processes, console: Console, positions: Positions | None = None) -> Parts:
     """Read and check everything; where the folder has a checkpoint, take it up.
 
     Raises:

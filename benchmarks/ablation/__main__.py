@@ -2,9 +2,9 @@
 
     python -m benchmarks.ablation [--seeds 0 1] [--steps 1500] [--at-once 2] [--out ablation]
 
-Characters are coloured patches (``drawn``): a body, an emblem that is another one from each side, a mouth that is another one with each expression, before a wall
-whose colour the caption tells. The caption also asks for a view and an expression; how they look only the anchors know, and which anchor shows what only its
-position tells. Each arm trains the real network with the real trainer on the same shards for some CPU minutes, and makes clips of characters that it has never
+Characters are coloured patches (``drawn``): a body, an emblem that is another one from each side, a mouth that is another one with each expression, before a
+wall whose colour the caption tells. The caption also asks for a view and an expression; how they look only the anchors know, and which anchor shows what only
+its position tells. Each arm trains the real network with the real trainer on the same shards for some CPU minutes, and makes clips of characters that it has never
 seen, with anchors from before another wall:
 
     paste     how far the generated wall has gone from the caption's colour (0) to the anchors' (1)
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     wanted = [(name, seed) for seed in options.seeds for name in options.arms]
     with ThreadPoolExecutor(options.at_once) as at_once:
-        list(at_once.map(lambda one: train_apart(*one, options, console), wanted))
+        list(at_once.map(lambda one: train_apart(one[0], one[1], options, console), wanted))
     found = {name: [read(folder_of(options.out, name, seed)) for seed in options.seeds] for name in options.arms}
     write(options, found)
     tell(console, found)

@@ -4,7 +4,6 @@ Clips begin with no, one or two given latents, as chunks do. The first given lat
 again gives) and one from the middle of a video in the other (what taking over latents gives).
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.chunk_boundaries.drawn import anchors, clips, colours
+from benchmarks.head_start import hand_noise_through
 from model.conditions.pixel_codec import PixelUnshuffleCodec
 from model.conditions.words import WordEmbedding
 from model.flow import SigmaDistribution, flow_loss, noisy, timestep
@@ -25,8 +25,6 @@ from schemas.vocabulary import AnchorKind
 PROMPT = "a disc goes round"
 GLOBAL = AnchorClass(AnchorKind.GLOBAL)
 FFN_DIM = 512
-OFFSET = 2.0
-"""Of a constant in every token, against the size of noise."""
 GIVEN = torch.tensor([0, 1, 2, 2, 2])
 """Given latents of clips, each as often."""
 
@@ -64,10 +62,7 @@ def codec() -> PixelUnshuffleCodec:
 
 
 def network(options: TrainingOptions) -> AnchorWanTransformer3DModel:
-    """The tiny preset, deaf and with a layer less; what it puts out begins as the inverse of what it takes in.
-
-    A velocity is noise for the most part, and a network learns only slowly to hand noise through. This head start saves most of the training.
-    """
+    """The tiny preset, deaf and with a layer less; what it puts out begins as the inverse of what it takes in."""
     channels = codec().channels
     torch.manual_seed(options.seed)
     model = tiny().build(
@@ -79,16 +74,7 @@ def network(options: TrainingOptions) -> AnchorWanTransformer3DModel:
         audio_dim=None,
         audio_layers=(),
     )
-    taken, put, offset = model.patch_embedding.weight, model.proj_out.weight, model.patch_embedding.bias
-    width, size = len(taken), taken[0].numel()
-    with torch.no_grad():
-        basis = torch.nn.init.orthogonal_(torch.empty(width, width))
-        # Channels beyond those that a token needs hold a constant, larger than what a token holds: so layer norms hardly change a token's size.
-        offset.copy_(OFFSET * math.sqrt(size / (width - size)) * basis[:, size:].sum(1))
-        taken.copy_(basis[:, :size].reshape(taken.shape))
-        # taken are (channel, frame, row, column) of a patch, put are (frame, row, column, channel)
-        put.copy_(OFFSET * math.sqrt(size / width) * taken.permute(2, 3, 4, 1, 0).reshape(put.shape))
-        model.proj_out.bias.zero_()
+    hand_noise_through(model)
     return model
 
 
