@@ -2,10 +2,10 @@
 
     python -m benchmarks.ablation [--seeds 0 1] [--steps 1500] [--at-once 2] [--out ablation]
 
-Characters are coloured patches (``drawn``): a body, an emblem that is another one from each side, a mouth that is another one with each expression, before a
-wall whose colour the caption tells. The caption also asks for a view and an expression; how they look only the anchors know, and which anchor shows what only
-its position tells. Each arm trains the real network with the real trainer on the same shards for some CPU minutes, and makes clips of characters that it has never
-seen, with anchors from before another wall:
+Characters are coloured patches (``drawn``): a body, an emblem that is another one from each side, a mouth that is another one with each
+expression, before a wall whose colour the caption tells. The caption also asks for a view and an expression; how they look only the anchors
+know, and which anchor shows what only its position tells. Each arm trains the real network with the real trainer on the same shards for some
+CPU minutes, and makes clips of characters that it has never seen, with anchors from before another wall:
 
     paste     how far the generated wall has gone from the caption's colour (0) to the anchors' (1)
     choice    share of emblems and mouths that are those of the asked view and expression; chance is 1/4 and 1/3

@@ -2,7 +2,7 @@
 
 A character has a body colour, an emblem of another colour from each side, and a mouth of another colour with each expression, all random: one has to have seen
 it from the left to know its left emblem, and a picture of it does not tell that it was taken from the left. It stands before a wall whose colour the caption
-names; the shade within that colour the caption does not tell. In the clip it opens its eye. Its anchors come from the clip (inside) and from before another
+names. In the clip it opens its eye. Its anchors come from the clip (inside) and from before another
 wall (outside).
 
 Every patch of a picture is a token of the network and bears the mark of what it is, an emblem or a mouth or a body: a network that knows of places only how far
@@ -70,8 +70,6 @@ COLOURS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
     }
 )
 """Of scenes, as captions name them: red, green, blue, 0..255."""
-SHADE = 0.1
-"""Within a named colour each channel differs by up to this, of -1..1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ class Scenes:
 
     Attributes:
         names: (B,) which of COLOURS.
-        colours: (B, 3) -1..1, a shade of it.
+        colours: (B, 3), the same, -1..1.
     """
 
     names: Tensor
@@ -127,7 +125,7 @@ class Samples:
     outside: Tensor
 
     def captions(self) -> list[str]:
-        """What the text says of each clip: all that changes from clip to clip but the shade."""
+        """What the text says of each clip: all that changes from clip to clip but the character."""
         asked = zip(self.views.tolist(), self.expressions.tolist(), self.scenes.names.tolist(), strict=True)
         return [caption(VIEWS[view], EXPRESSIONS[expression], list(COLOURS)[scene]) for view, expression, scene in asked]
 
@@ -180,8 +178,7 @@ def _characters(count: int, generator: torch.Generator) -> Characters:
 def _scenes(count: int, generator: torch.Generator) -> Scenes:
     palette = torch.tensor(list(COLOURS.values())) / 127.5 - 1
     names = _which(len(COLOURS), count, generator)
-    shade = torch.rand(count, 3, generator=generator).mul(2).sub(1) * SHADE
-    return Scenes(names, (palette[names] + shade).clamp(-1, 1))
+    return Scenes(names, palette[names])
 
 
 def _anchors(characters: Characters, walls: Tensor, generator: torch.Generator) -> Tensor:
