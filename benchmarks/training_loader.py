@@ -143,10 +143,10 @@ def _decode_rows(index: ShardIndex, rank: int, processes: int, up: Barrier) -> N
 def _decode_video(content: bytes) -> NDArray[np.uint8]:
     with av.open(io.BytesIO(content), "r") as container:
         stream = container.streams.video[0]
-        stream.thread_count = 1
+        stream.thread_count = 1  # as in the loader; more threads than processes would only take from others' share of a busy machine
         frames = np.empty((stream.frames, stream.height, stream.width, 3), np.uint8)
         for number, frame in enumerate(container.decode(stream)):
-            frames[number] = frame.to_ndarray(format="rgb24")
+            frames[number] = frame.to_ndarray(format="rgb24", threads=1)
     return frames
 
 
