@@ -12,7 +12,7 @@ DEMO_CHARACTER := 888ba95c40e93103-c00
 DEMO_TRAINING := --validation.share 0 --batch.size 3 --batch.micro 3
 DEMO_VIDEO := --prompt "a man" --size.seconds 4 --restart
 
-.PHONY: demo demo-train test check format accuracy test-cluster test-vllm test-long-video help
+.PHONY: demo demo-train test check format accuracy test-cluster test-jobs test-training test-vllm test-long-video help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -42,6 +42,12 @@ format: .venv/ready ## rewrite the code in the house style
 
 test-cluster: .venv/ready ## `ray start --head` + `ray job submit` against a local run, compared row by row
 	$(BIN)/python -m pytest tests/cluster
+
+test-jobs: .venv/ready ## refine and encode as whole jobs, killed and gone on with; about 3 minutes on two cores
+	$(BIN)/python -m pytest tests/job_runs
+
+test-training: .venv/ready ## whole trainings on one rank and several, killed and gone on with, and what goes wrong; some minutes on two cores
+	$(BIN)/python -m pytest tests/training_runs
 
 test-vllm: .venv/ready .venv-vllm/ready ## `refine` against a real vLLM server on the CPU, killed half-way; 6 minutes on two cores, 9 the first time
 	$(BIN)/python -m pytest tests/vllm
