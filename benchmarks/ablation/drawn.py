@@ -2,8 +2,7 @@
 
 A character has a body colour, an emblem of another colour from each side, and a mouth of another colour with each expression, all random: one has to have seen
 it from the left to know its left emblem, and a picture of it does not tell that it was taken from the left. It stands before a wall whose colour the caption
-names. In the clip it opens its eye. Its anchors come from the clip (inside) and from before another
-wall (outside).
+names. In the clip it opens its eye. Its anchors come from the clip (inside) and from before another wall (outside).
 
 Every patch of a picture is a token of the network and bears the mark of what it is, an emblem or a mouth or a body: a network that knows of places only how far
 they are from one another cannot tell otherwise which patch a noisy token is to become, and that would have to be learned before anything that is measured.
