@@ -17,6 +17,10 @@ from training.network import TrainedNetwork
 from training.options import ParallelOptions, Strategy
 from training.processes import Processes
 
+KERNELS = 64
+"""Versions of a compiled block, at most: with anchors and without, of padded ones or not, of one sample or several, for training and validation. Torch's own
+limit is less than there are, and beyond it a block is no longer compiled."""
+
 
 def parallelise(network: TrainedNetwork, options: ParallelOptions, processes: Processes) -> nn.Module:
     """The network as the loop calls it; the parameters stay reachable under their own names through ``network``.
@@ -37,6 +41,7 @@ def parallelise(network: TrainedNetwork, options: ParallelOptions, processes: Pr
     if options.gradient_checkpointing:
         network.transformer.enable_gradient_checkpointing()
     if options.compile:
+        torch._dynamo.config.recompile_limit = KERNELS
         for block in network.transformer.blocks:
             block.compile()
     if strategy == "fsdp":
