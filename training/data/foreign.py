@@ -90,7 +90,9 @@ def probe(key: str, members: Mapping[str, bytes]) -> Clip:
         raise SampleError(f"{key}: {key}.{name} cannot be decoded: {error.strerror}") from error
     if first is None or not rate:
         raise SampleError(f"{key}: {key}.{name} has no frame, or no frame rate")
-    return Clip(frame_count, float(rate), first.width, first.height, audio)
+    upright = round(first.rotation / 90) % 2 == 0  # a phone that was turned writes its pictures lying, and how to turn them
+    width, height = (first.width, first.height) if upright else (first.height, first.width)
+    return Clip(frame_count, float(rate), width, height, audio)
 
 
 def foreign_sample(key: str, members: Mapping[str, bytes], clip: Clip, sample_hash: str) -> Sample:

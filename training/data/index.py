@@ -22,6 +22,8 @@ from training.data.order import Integers
 from training.errors import TrainingError
 
 INDEX = "index.parquet"
+SHARDS = "shards"
+"""Where an output root has them."""
 REMEDY = "`python -m jobs pack` writes it beside its shards; for shards from elsewhere: python -m training index --shards TARS…"
 
 Strings = NDArray[Any]
@@ -114,8 +116,11 @@ def read_index(urls: Sequence[str]) -> ShardIndex:
 
 
 def index_url(url: str) -> str:
-    """The index of a folder of shards; the URL itself when it is one."""
-    return url if url.partition("?")[0].endswith(".parquet") else storage.join(url, INDEX)
+    """The index of a folder of shards, or of the output root that they lie in; the URL itself when it is one."""
+    if url.partition("?")[0].endswith(".parquet"):
+        return url
+    beside, below = storage.join(url, INDEX), storage.join(storage.join(url, SHARDS), INDEX)
+    return below if not storage.exists(beside) and storage.exists(below) else beside
 
 
 def _read_table(url: str) -> tuple[pa.Table, str]:

@@ -1,11 +1,13 @@
 import io
 import json
+from pathlib import Path
 
 import av
 import pytest
 import soundfile
 
 from schemas.sample import Sample, SampleError, build_sample
+from tests.barcode import Kind, write_video
 from tests.pipeline.pack.made_samples import made_sample
 from tests.training.data.made_tars import movie, pitch, sound_file
 from training.data.foreign import Clip, content_hash, foreign_sample, is_foreign, probe
@@ -106,3 +108,12 @@ def test_damage_is_named() -> None:
         sample_of({"mp4": MOVIE, "wav": b"noise"})
     with pytest.raises(SampleError, match="its bytes are not those that were indexed"):
         foreign_sample("k", {"mp4": MOVIE}, Clip(7, 8.0, 64, 48, False), "another")
+
+
+def test_a_turned_video_has_the_size_that_is_shown(tmp_path: Path) -> None:
+    write_video(tmp_path / "turned.mp4", Kind.ROTATED)
+    clip = probe("k", {"mp4": (tmp_path / "turned.mp4").read_bytes()})
+    with av.open(str(tmp_path / "turned.mp4")) as file:
+        stored = next(file.decode(video=0))
+    assert (clip.width, clip.height) == (stored.height, stored.width)
+    assert clip.width != clip.height

@@ -139,3 +139,8 @@ def test_a_key_that_stands_twice_is_named(tmp_path: Path) -> None:
         read_index([str(tmp_path / "a"), str(tmp_path / "b")])
     with pytest.raises(TrainingError, match=r"the key c0 stands twice .* 5 other keys likewise"):
         read_index([str(tmp_path / "a"), str(tmp_path / "a")])
+
+
+def test_an_output_root_stands_for_its_shards(tmp_path: Path) -> None:
+    write_small_shards(tmp_path / "shards", 1, 2)
+    assert read_index([str(tmp_path)]).keys.tolist() == read_index([str(tmp_path / "shards")]).keys.tolist()
