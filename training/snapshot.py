@@ -18,7 +18,6 @@ MAY_CHANGE = (
     "shards",
     "out",
     "from_checkpoint",
-    "config",
     "data.workers",
     "data.prefetch",
     "data.cache",
@@ -90,9 +89,8 @@ def _may_change(name: str, options: TrainingOptions) -> bool:
 
 
 def _plain(options: TrainingOptions) -> dict[str, Any]:
-    """As YAML holds it: lists for tuples."""
-    plain: dict[str, Any] = _lists(asdict(options))
-    return plain
+    """As YAML holds it: lists for tuples, and not that they came out of a file, which no file can say."""
+    return {name: _lists(value) for name, value in asdict(options).items() if name != "config"}
 
 
 def _lists(value: Any) -> Any:

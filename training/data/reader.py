@@ -44,11 +44,12 @@ class ShardReader:
             self._open.popitem()[1].close()
 
     def _members(self, row: int) -> dict[str, bytes]:
-        start, size = int(self.index.offset[row]), int(self.index.size[row])
-        content = self._read(int(self.index.shard[row]), start, size)
+        shard, start, size = int(self.index.shard[row]), int(self.index.offset[row]), int(self.index.size[row])
+        content = self._read(shard, start, size)
         if len(content) < size:
+            end = os.fstat(self._file(shard).fileno()).st_size
             raise SampleError(
-                f"{self.index.keys[row]}: the shard ends at byte {start + len(content)}, the sample lies at {start} to {start + size}: "
+                f"{self.index.keys[row]}: the shard ends at byte {end}, the sample lies at {start} to {start + size}: "
                 "it was cut off, or is not the one that was indexed; copy it again"
             )
         return {name: content[offset - start : offset - start + length] for name, offset, length in self.index.members(row)}
