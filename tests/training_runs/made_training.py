@@ -1,20 +1,26 @@
 """What small trainings are made of: shards of drawn clips, and a checkpoint to start from. Both have everything that large ones have."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
+from jobs.__main__ import main as encode
 from model.audio.log_mel import LogMel
 from model.checkpoint import Checkpoint
 from model.conditions.pixel_codec import PixelUnshuffleCodec
 from model.conditions.words import WordEmbedding
 from model.presets import preset
 from model.sampler import SamplerOptions
-from schemas.sample import Sample
+from schemas.sample import INDEX_METADATA, Sample
 from tests.training.data.drawn_samples import drawn_sample
 from tests.training.data.made_shards import write_shards
+from training.data.index import read_index
+from training.data.reader import ShardReader
+from training.data.shard_cache import ShardCache
 
 SIZES = ((64, 48), (48, 64))
 CAPTIONS = ("a woman laughs", "an old man walks through the rain", None)
@@ -68,3 +74,26 @@ def write_all(folder: Path) -> Made:
 def _of(sample: Sample, character: str) -> Sample:
     metadata = replace(sample.metadata, character_id=character, sample_hash=sample.metadata.clip_id)
     return replace(sample, metadata=metadata)
+
+
+def write_latents(folder: Path, made: Made) -> Path:
+    """The same samples with latents beside their pixels, by ``python -m jobs encode``."""
+    words = ("encode", "--shards", made.shards, "--out", folder, "--checkpoint", made.start, "--area", AREA, "--dtype", "float32")
+    assert encode([*map(str, words), "--engine.engine", "local", "--engine.workers", "1", "--device", "cpu"]) == 0
+    return folder / "shards"
+
+
+def change_samples(shards: Path, to: Path, change: Callable[[Sample], Sample]) -> Path:
+    """Shards again, their samples changed."""
+    index = read_index([str(shards)])
+    reader = ShardReader(index, ShardCache(to / "cache", 0))
+    write_shards(to, [change(reader.read(row)) for row in range(len(index.keys))], 5)
+    if index.latents_key is not None:
+        note = {INDEX_METADATA: index.latents_key.to_json().encode()}
+        change_index(to, lambda table: table.replace_schema_metadata({**table.schema.metadata, **note}))
+    return to
+
+
+def change_index(shards: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    path = shards / "index.parquet"
+    pq.write_table(change(pq.ParquetFile(path).read()), path)

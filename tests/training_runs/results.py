@@ -8,25 +8,30 @@ from torch import Tensor
 
 from training.checkpoint_folder import FOLDER, newest_in
 from training.export import Weights, read_weights, saved
-from training.metrics import NAME, read
+from training.metrics import NAME, Line, read
+
+
+def lines(out: Path, kind: str) -> list[Line]:
+    """Of metrics.jsonl, in order."""
+    return [line for line in read(out / NAME) if line["kind"] == kind]
 
 
 def losses(out: Path) -> dict[int, float]:
     """By step; each stands once."""
-    lines = [line for line in read(out / NAME) if line["kind"] == "training"]
-    steps = [line["step"] for line in lines]
+    found = lines(out, "training")
+    steps = [line["step"] for line in found]
     assert steps == sorted(set(steps))
-    return {line["step"]: line["loss"] for line in lines}
+    return {line["step"]: line["loss"] for line in found}
 
 
 def positions(out: Path) -> list[float]:
     """After each step."""
-    return [line["position"] for line in read(out / NAME) if line["kind"] == "training"]
+    return [line["position"] for line in lines(out, "training")]
 
 
 def last_step(out: Path) -> int:
     """The last that is told so far; 0 when none is."""
-    return max((line["step"] for line in read(out / NAME) if line["kind"] == "training"), default=0)
+    return max((line["step"] for line in lines(out, "training")), default=0)
 
 
 def newest_step(out: Path) -> int:

@@ -52,24 +52,16 @@ def test_a_killed_training_goes_on_to_the_bit(made: Made, whole: Path, tmp_path:
     assert results.losses(tmp_path) == results.losses(whole)
     assert all(results.losses(whole)[step] == loss for step, loss in before.items())
     for kind in ("raw", "average"):
-        assert results.same(results.weights(tmp_path, kind), results.weights(whole, kind))  # type: ignore[arg-type]
-    validated = [[line for line in results.read(out / results.NAME) if line["kind"] == "validation"] for out in (tmp_path, whole)]
+        assert results.same(results.weights(tmp_path, kind), results.weights(whole, kind))
+    validated = [results.lines(out, "validation") for out in (tmp_path, whole)]
     assert validated[0] == validated[1]
     assert [line["step"] for line in validated[0]] == [20, 40, 60]
 
 
 def test_killed_again_and_again(made: Made, whole: Path, tmp_path: Path) -> None:
     """Wherever it was, a checkpoint being written included; workers end with their trainer."""
-    kills = 0
-    for after in (3, 11, 21, 32, 47):
-        with start(*made.words(tmp_path, *ALL, "--checkpoint.every", 5)) as running:
-            until(lambda: results.last_step(tmp_path) >= after or not running.processes[0].is_alive())
-            running.signal(signal.SIGKILL)
-            kills += running.wait().code == -signal.SIGKILL
-            group = running.processes[0].pid
-            assert group is not None
-            until(lambda: not alive(group))
-    assert kills == 5
+    for after in (3, 21, 47):
+        killed_after(after, made, tmp_path)
     assert train(*made.words(tmp_path, *ALL, "--checkpoint.every", 5)).code == 0
     assert results.losses(tmp_path) == results.losses(whole)
     assert results.same(results.weights(tmp_path), results.weights(whole))
@@ -129,6 +121,16 @@ def test_torchrun_is_told_to_stop(made: Made, whole: Path, tmp_path: Path) -> No
     assert f"stopped after step {step} and saved" in told
     assert train(*made.words(tmp_path, *ALL, "--checkpoint.every", 1000)).code == 0
     assert results.relative_difference(results.losses(whole), results.losses(tmp_path)) < 1e-5
+
+
+def killed_after(step: int, made: Made, out: Path) -> None:
+    with start(*made.words(out, *ALL, "--checkpoint.every", 5)) as running:
+        until(lambda: results.last_step(out) >= step)
+        running.signal(signal.SIGKILL)
+        assert running.wait().code == -signal.SIGKILL
+        group = running.processes[0].pid
+        assert group is not None
+        until(lambda: not alive(group))
 
 
 def alive(group: int) -> bool:
