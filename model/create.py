@@ -11,6 +11,7 @@ from model.checkpoint import Checkpoint
 from model.conditions.pixel_codec import PixelUnshuffleCodec
 from model.conditions.words import WordEmbedding
 from model.errors import ModelInputError
+from model.head_start import hand_noise_through
 from model.presets import preset
 from model.sampler import SamplerOptions
 
@@ -23,6 +24,7 @@ def create_tiny(seed: int, audio_features: AudioFeatures | None = None) -> Check
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         transformer = recipe.build(audio_dim=features.dim)
+        hand_noise_through(transformer)
     return Checkpoint(
         transformer.eval(),
         PixelUnshuffleCodec(TINY_SPATIAL_FACTOR, TINY_TEMPORAL_FACTOR),

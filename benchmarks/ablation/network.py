@@ -3,11 +3,11 @@
 import torch
 
 from benchmarks.ablation.drawn import FRAMES, SIDE
-from benchmarks.head_start import hand_noise_through
 from model.audio.log_mel import LogMel
 from model.checkpoint import Checkpoint
 from model.conditions.pixel_codec import PixelUnshuffleCodec
 from model.conditions.words import WordEmbedding
+from model.head_start import hand_noise_through
 from model.presets import Usage, tiny
 from model.sampler import SamplerOptions
 from training.data.draws import generator_of

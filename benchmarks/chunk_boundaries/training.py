@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.chunk_boundaries.drawn import anchors, clips, colours
-from benchmarks.head_start import hand_noise_through
 from model.conditions.pixel_codec import PixelUnshuffleCodec
 from model.conditions.words import WordEmbedding
 from model.flow import SigmaDistribution, flow_loss, noisy, timestep
+from model.head_start import hand_noise_through
 from model.layout import Layout
 from model.positions import AnchorClass
 from model.presets import tiny
