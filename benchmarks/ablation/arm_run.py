@@ -1,6 +1,7 @@
 """One training of one arm, with the trainer itself, and the scores of its checkpoints."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from io import StringIO
@@ -61,6 +62,7 @@ def train_arm(arm: Arm, seed: int, steps: int, every: int, folder: Path) -> list
         every: steps from one checkpoint to the next.
         folder: for shards, checkpoints, and ``generated.pt``, what the last checkpoint makes of the held-out samples.
     """
+    shutil.rmtree(folder, ignore_errors=True)  # of one that was cut off
     start = folder / "start"
     untrained = checkpoint(seed)
     untrained.save(start)
