@@ -3,6 +3,7 @@
 The order matters, as in torchtitan: gradient checkpointing inside, then compilation of each block, then sharding around it.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -97,6 +98,7 @@ def _keep_time_exact(network: TrainedNetwork, device: torch.device) -> None:
 
 
 def _shard(network: TrainedNetwork, dtype: torch.dtype, processes: Processes) -> None:
+    warnings.filterwarnings("ignore", message=r"FSDP2-wrapped module .* returned a view tensor")  # of what is changed in place, and nothing is
     mesh = init_device_mesh(processes.device.type, (processes.ranks,))
     reduced = None if dtype == torch.float32 else dtype
     policy = MixedPrecisionPolicy(param_dtype=reduced, reduce_dtype=torch.float32, cast_forward_inputs=False)  # positions and timesteps stay exact

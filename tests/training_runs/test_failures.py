@@ -14,9 +14,10 @@ import pytest
 from model.conditions.pixel_codec import PixelUnshuffleCodec
 from schemas.latents import Latents
 from schemas.sample import Sample
+from tests.training.small_training import CHARACTERS, CLIPS
 from tests.training_runs import results
 from tests.training_runs.commands import Ended, start, train
-from tests.training_runs.made_training import CHARACTERS, CLIPS, Made, change_index, change_samples
+from tests.training_runs.made_training import Made, change_index, change_samples
 from training.data.index import read_index
 
 QUICK = 20.0

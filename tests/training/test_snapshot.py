@@ -1,0 +1,89 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from training.__main__ import parse
+from training.errors import TrainingError
+from training.options import BatchOptions, DataOptions, OptimizerOptions, ParallelOptions, TrainingOptions, ValidationOptions
+from training.presets import PRESETS
+from training.snapshot import DATA, SNAPSHOT, check_snapshot, write_snapshot
+
+OPTIONS = TrainingOptions(("shards",), "out", "/start")
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    write_snapshot(tmp_path, OPTIONS, "f00")
+    return tmp_path
+
+
+def test_the_same_goes_on(out: Path) -> None:
+    check_snapshot(out, OPTIONS, "f00")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shards": ("moved",), "out": "moved", "from_checkpoint": "moved", "config": "file.yaml"},
+        {"data": DataOptions(workers=9, prefetch=4, cache="/tmp", skip_damaged=True, leave_out=("a", "b"))},
+        {"batch": BatchOptions(micro=4), "parallel": ParallelOptions("fsdp", compile=True, threads=3)},
+        {"validation": ValidationOptions(every=1, most_samples=2, quantiles=3, pictures=0)},
+    ],
+)
+def test_where_things_are_and_how_the_work_is_laid_out_may_change(out: Path, changes: dict[str, Any]) -> None:
+    check_snapshot(out, replace(OPTIONS, **changes), "f00")
+
+
+def test_every_difference_is_listed(out: Path) -> None:
+    changed = replace(OPTIONS, seed=3, steps=5, trained=("audio",), batch=BatchOptions(size=16), data=DataOptions(area=256, workers=0))
+    with pytest.raises(TrainingError) as caught:
+        check_snapshot(out, changed, "f00")
+    told = str(caught.value)
+    for difference in ("seed was 0, is 3", "steps was 10000, is 5", "is ['audio']", "batch.size was 8, is 16", "data.area was None, is 256"):
+        assert difference in told
+    assert "workers" not in told
+    assert f"--config {out / SNAPSHOT}" in told
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_more_steps_are_another_schedule_but_of_a_constant_rate(tmp_path: Path, schedule: Any) -> None:
+    options = replace(OPTIONS, optimizer=OptimizerOptions(schedule=schedule))
+    write_snapshot(tmp_path, options, "f00")
+    longer = replace(options, steps=20_000)
+    if schedule == "constant":
+        check_snapshot(tmp_path, longer, "f00")
+    else:
+        with pytest.raises(TrainingError, match="steps was 10000, is 20000"):
+            check_snapshot(tmp_path, longer, "f00")
+
+
+def test_other_samples(out: Path) -> None:
+    with pytest.raises(TrainingError, match="shards holds other samples than the training in"):
+        check_snapshot(out, OPTIONS, "beef")
+
+
+@pytest.mark.parametrize("name", [SNAPSHOT, DATA])
+@pytest.mark.parametrize("content", [None, "", "{", "7"])
+def test_a_snapshot_that_cannot_be_read(out: Path, name: str, content: str | None) -> None:
+    (out / name).unlink()
+    if content is not None:
+        (out / name).write_text(content)
+    with pytest.raises(TrainingError, match=f"(?s){name} cannot be read .*choose a new --out"):
+        check_snapshot(out, OPTIONS, "f00")
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_it_is_a_config_that_gives_the_same_options(tmp_path: Path, name: str) -> None:
+    given = ["--preset", name, "--shards", "a", "b", "--out", "o", "--from-checkpoint", "/c", "--data.leave-out", "k", "--augment.crop"]
+    options = parse(given)
+    write_snapshot(tmp_path, options, "f00")
+    again = parse(["--config", str(tmp_path / SNAPSHOT)])
+    assert replace(again, config=None) == options
+
+
+def test_the_start_is_found_from_anywhere(tmp_path: Path) -> None:
+    write_snapshot(tmp_path, replace(OPTIONS, from_checkpoint="here"), "f00")
+    assert yaml.safe_load((tmp_path / SNAPSHOT).read_text())["from_checkpoint"] == str(Path("here").absolute())
