@@ -8,7 +8,7 @@ from training.commands import COMMANDS, Export, Index
 
 
 def parsed(name: str, *words: str) -> Any:
-    return tyro.cli(COMMANDS[name], args=list(words))  # type: ignore[call-overload]
+    return tyro.cli(COMMANDS[name], args=list(words))
 
 
 def test_export_takes_the_newest_and_averages_where_there_are_some_unless_told_otherwise() -> None:
