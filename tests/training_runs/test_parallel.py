@@ -46,11 +46,10 @@ def test_three_ranks_of_a_batch_that_does_not_divide(made: Made, plain: Path, tm
     assert_equal(plain, tmp_path, "fsdp on three ranks")
 
 
-@pytest.mark.parametrize(("micro", "ranks", "strategy"), [(1, 1, ()), (3, 1, ()), (1, 2, DDP)], ids=["1", "3", "1 on two ranks with ddp"])
-def test_accumulated_gradients_equal_those_of_the_larger_batch(
-    micro: int, ranks: int, strategy: tuple[str, ...], made: Made, plain: Path, tmp_path: Path
-) -> None:
-    assert train(*made.words(tmp_path, *strategy, "--batch.micro", micro), ranks=ranks).code == 0
+@pytest.mark.parametrize(("micro", "ranks"), [(1, 1), (2, 1), (3, 1), (1, 2)])
+def test_accumulated_gradients_equal_those_of_the_larger_batch(micro: int, ranks: int, made: Made, plain: Path, tmp_path: Path) -> None:
+    """On two ranks by DDP, which exchanges them with the last micro-batch."""
+    assert train(*made.words(tmp_path, *(DDP if ranks > 1 else ()), "--batch.micro", micro), ranks=ranks).code == 0
     assert_equal(plain, tmp_path, f"micro-batches of {micro} on {ranks} rank(s)")
 
 
