@@ -53,9 +53,7 @@ class Conditioner:
         positions: where anchors stand in time.
     """
 
-    def __init__(
-        self, checkpoint: Checkpoint, device: torch.device | str, dtype: torch.dtype = torch.float32, positions: Positions | None = None
-    ) -> None:
+    def __init__(self, checkpoint: Checkpoint, device: torch.device | str, dtype: torch.dtype = torch.float32, positions: Positions | None = None) -> None:
         """Move them to the device.
 
         Args:
