@@ -29,8 +29,7 @@ class DataOptions:
     area: int | None = None
     """upper bound of width x height in pixels that clips are scaled down to; the checkpoint's own when not given"""
     frames: int | None = None
-    """frames of a clip that are trained on, from a start that is drawn; 1 + a multiple of the codec's frames per latent. All when not given. Pixels are encoded
-    after the cut; latents that are cut behind the start begin with one that stands for several frames and, in Wan's codec, has seen those before"""
+    """frames of a clip that are trained on, all when not given: 1 + a multiple of the codec's per latent. Its start is drawn; cut latents know the past"""
     block_shards: int = 8
     """shards that are shuffled together: a worker has about this many open; every machine fetches remote ones about once per epoch"""
     short_batches: ShortBatches = "train"
@@ -42,8 +41,7 @@ class DataOptions:
     cache: str | None = None
     """folder on a local disk for shards that lie elsewhere; ~/.cache/gloria-anchors/shards when not given"""
     cache_gigabytes: float = 50.0
-    """size of that folder, at most; the shards that were not used for longest go first. Each machine has its own, and fetches every shard, since each step is
-    split over all ranks"""
+    """size of that folder, at most; what was not used for longest goes first. Every machine fetches all shards: each step is split over all ranks"""
     skip_damaged: bool = False
     """go on without samples that cannot be read, counted and named in the log; otherwise the first one ends the training"""
     leave_out: tuple[str, ...] = ()
