@@ -50,10 +50,12 @@ class Scanned:
     Attributes:
         found: its samples.
         problems: a sentence for each sample that is left out.
+        lost: a sentence, if the rest of the tar cannot be read; how many samples that are is not known.
     """
 
     found: list[Found]
     problems: list[str]
+    lost: str | None
 
 
 def build_index(shards: Sequence[str], out: str | None, console: Console) -> str:
@@ -77,13 +79,15 @@ def build_index(shards: Sequence[str], out: str | None, console: Console) -> str
     scanned = _scan_all(urls, out, console)
     found, repeated = _with_own_keys([sample for each in scanned for sample in each.found])
     problems = [*chain.from_iterable(each.problems for each in scanned), *repeated]
-    for problem in problems:
+    lost = [each.lost for each in scanned if each.lost is not None]
+    for problem in [*problems, *lost]:
         console.print(f"left out: {problem}", markup=False, highlight=False)
     if not found:
         raise TrainingError(f"none of {len(urls)} tars has a sample that can be trained on; a sample is KEY.mp4 and KEY.txt or KEY.json")
     storage.write_bytes(out, _parquet(found))
     left_out = f", {len(problems)} left out" if problems else ""
-    console.print(f"{out}: {len(found)} samples in {len(urls)} shards{left_out}", markup=False, highlight=False)
+    cut = f"; what else {len(lost)} of these shards held is missing" if lost else ""
+    console.print(f"{out}: {len(found)} samples in {len(urls)} shards{left_out}{cut}", markup=False, highlight=False)
     return out
 
 
@@ -119,18 +123,18 @@ def _scan_all(urls: Sequence[str], out: str, console: Console) -> list[Scanned]:
 
 def _scan(url: str, out: str, advance: Callable[[int], object]) -> Scanned:
     """The samples of a tar."""
-    scanned = Scanned([], [])
+    found, problems, lost = [], [], None
     with storage.open_read(url) as file, storage.sentences(url):
         try:
             for sample in scan(file):
                 try:
-                    scanned.found.append(_found(sample, _shard_name(url, out)))
+                    found.append(_found(sample, _shard_name(url, out)))
                 except (SampleError, LatentsError) as error:
-                    scanned.problems.append(f"{error} (in {url})")
+                    problems.append(f"{error} (in {url})")
                 advance(sample.end - sample.offset)
         except SampleError as error:
-            scanned.problems.append(f"{url}: {error}")
-    return scanned
+            lost = f"{url}: {error}"
+    return Scanned(found, problems, lost)
 
 
 def _shard_name(url: str, out: str) -> str:
@@ -149,6 +153,8 @@ def _found(sample: TarSample, shard: str) -> Found:
         "member_offsets": list(sample.offsets.values()),
         "member_sizes": [len(content) for content in sample.contents.values()],
     }
+    if sample.repeated is not None:
+        raise SampleError(f"{sample.key}: has two members {sample.repeated}; webdataset would not know which")
     foreign = is_foreign(sample.contents)
     row = _foreign_row(sample) if foreign else _own_row(parse_sample(sample.key, sample.contents).metadata)
     latents = sample.contents.get(LATENTS)

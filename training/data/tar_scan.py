@@ -6,7 +6,7 @@ The files of a sample follow one another; a file's name up to the first dot behi
 import re
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from schemas.sample import SampleError
@@ -26,6 +26,7 @@ class TarSample:
         end: of its last member, padding included.
         contents: by the members' names without the key, in the order of the tar.
         offsets: of each member's content, in the same order.
+        repeated: the file whose name is there twice, so that webdataset would not know which; of these the first is in ``contents``.
     """
 
     key: str
@@ -33,13 +34,14 @@ class TarSample:
     end: int
     contents: dict[str, bytes]
     offsets: dict[str, int]
+    repeated: str | None = None
 
 
 def scan(file: BinaryIO) -> Iterator[TarSample]:
     """The samples of a tar in passing; one is in memory at a time.
 
     Raises:
-        SampleError: the tar is compressed, none at all, or cut off; or a sample has two members of one name. What came before is whole.
+        SampleError: the tar is compressed, none at all, or cut off. What came before is whole, the rest is lost.
     """
     sample: TarSample | None = None
     try:
@@ -52,13 +54,11 @@ def scan(file: BinaryIO) -> Iterator[TarSample]:
                     if sample is not None:
                         yield sample
                     sample = TarSample(key, info.offset, 0, {}, {})
-                if member in sample.contents:
-                    raise SampleError(f"{key}: has two members {info.name}; webdataset would not know which")
-                sample = _with(sample, member, info, archive)
+                sample = replace(sample, repeated=info.name) if member in sample.contents else _with(sample, member, info, archive)
             _check_end(file, archive.offset)
     except tarfile.TarError as error:
-        where = f"behind {sample.key}" if sample is not None else "at its start"
-        raise SampleError(f"{where}: not a tar, compressed, or cut off ({error}); unpack it, or copy it again") from error
+        lost = f"everything from {sample.key} on" if sample is not None else "everything"
+        raise SampleError(f"{lost} is missing: it is no tar, compressed, damaged or cut off ({error}); unpack it, or copy it again") from error
     if sample is not None:
         yield sample
 
@@ -77,4 +77,4 @@ def _with(sample: TarSample, member: str, info: tarfile.TarInfo, archive: tarfil
     if len(content) < info.size:
         raise tarfile.ReadError(f"{info.name} has {len(content)} of {info.size} bytes")
     end = info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-    return TarSample(sample.key, sample.offset, end, sample.contents | {member: content}, sample.offsets | {member: info.offset_data})
+    return replace(sample, end=end, contents=sample.contents | {member: content}, offsets=sample.offsets | {member: info.offset_data})

@@ -127,9 +127,27 @@ def test_what_is_damaged_is_named_and_left_out(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: 3 * (512 + -(-len(MOVIE) // 512) * 512) - 700])
     url, said = built([tmp_path])
     assert read_index([url]).keys.tolist()[:2] == ["a", "e"]
-    for problem in ("b: b.mp4 is damaged", "c: has no video", "d: d.mp4 cannot be decoded", "2.tar: behind"):
+    for problem in ("b: b.mp4 is damaged", "c: has no video", "d: d.mp4 cannot be decoded", "2.tar: everything from "):
         assert f"left out: {problem}" in said.replace(f"{tmp_path}/", ""), problem
-    assert "left out\n" in said.splitlines(keepends=True)[-1]
+    assert said.splitlines()[-1].endswith("3 left out; what else 1 of these shards held is missing")
+
+
+def test_a_sample_with_two_captions_is_left_out_alone(tmp_path: Path) -> None:
+    keys = ["a", "b", "c", "d", "e"]
+    path = tmp_path / "0.tar"
+    with tarfile.open(path, "w") as archive:
+        for key in keys:
+            for suffix, content in (("mp4", MOVIE), *[("txt", key.encode())] * (2 if key == "b" else 1)):
+                info = tarfile.TarInfo(f"{key}.{suffix}")
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+    url, said = built([path])
+    assert read_index([url]).keys.tolist() == ["a", "c", "d", "e"]
+    assert [line for line in said.splitlines() if line.startswith("left out")] == [
+        f"left out: b: has two members b.txt; webdataset would not know which (in {path})"
+    ]
+    assert said.splitlines()[-1].endswith("4 samples in 1 shards, 1 left out")
+    assert [reader_of(url).read(row).metadata.caption for row in range(4)] == ["a", "c", "d", "e"]
 
 
 def test_latents_keep_their_key(tmp_path: Path) -> None:
