@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from training.errors import TrainingError
 
+_WITHOUT = "--validation.share 0 trains without validation"
+
 
 def held_out(character_ids: NDArray[Any], share: float, extra: Sequence[str] = ()) -> NDArray[np.bool_]:
     """Of each sample, whether its character is held out.
@@ -32,14 +34,20 @@ def held_out(character_ids: NDArray[Any], share: float, extra: Sequence[str] = (
     places = np.array([_place(name) for name in names.tolist()])
     chosen = (places < share) | np.isin(names.tolist(), list(extra))
     if share and not chosen.any():
-        enough = math.ceil(places.min() * 1000 + 1e-6) / 1000
-        remedy = f"--validation.share {enough:g} would hold out one" if enough < 1 else f"--validation.characters {names[places.argmin()]} would hold out one"
-        raise TrainingError(
-            f"none of the {len(names)} characters falls into validation.share {share:g}: {remedy}, --validation.share 0 trains without validation"
-        )
+        raise TrainingError(f"none of the {len(names)} characters falls into validation.share {share:g}: {_remedy(names.tolist(), places)}")
     if chosen.all():
-        raise TrainingError(f"every character ({len(names)}) is held out for validation, none is left to train on; lower validation.share or add shards")
+        remedy = _WITHOUT if len(names) == 1 else "lower validation.share, name fewer in validation.characters"
+        raise TrainingError(f"every character ({len(names)}) is held out for validation, none is left to train on; {remedy}, or add shards")
     return chosen[which]
+
+
+def _remedy(names: Sequence[str], places: NDArray[np.float64]) -> str:
+    """What to do when nobody is held out."""
+    if len(names) == 1:
+        return _WITHOUT
+    enough = math.ceil(places.min() * 1000 + 1e-6) / 1000
+    one = f"--validation.share {enough:g}" if enough < 1 and not (places < enough).all() else f"--validation.characters {names[int(places.argmin())]}"
+    return f"{one} would hold out one, {_WITHOUT}"
 
 
 def _place(character_id: str) -> float:

@@ -39,6 +39,19 @@ def test_an_empty_split_says_what_would_fill_it() -> None:
     assert "--validation.share 0 trains without validation" in str(error.value)
 
 
+def test_one_character_cannot_be_held_out() -> None:
+    for share in (0.0001, 0.9999):
+        with pytest.raises(TrainingError, match=r"--validation\.share 0 trains without validation") as error:
+            held_out(np.array(["only", "only"]), share)
+        assert "would hold out" not in str(error.value)
+
+
+def test_two_characters_too_close_for_a_share_between_them_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.data.split._place", {"a": 0.50001, "b": 0.50002}.__getitem__)
+    with pytest.raises(TrainingError, match=r"--validation\.characters a would hold out one, --validation\.share 0 trains without"):
+        held_out(np.array(["a", "b"]), 0.1)
+
+
 def test_somebody_is_left_to_train_on() -> None:
     with pytest.raises(TrainingError, match=r"every character \(1\) is held out"):
         held_out(np.array(["only", "only"]), 0.0, ("only",))
