@@ -11,23 +11,32 @@ from training.options import OptimizerOptions
 
 
 def optimizer_of(trained: Mapping[str, nn.Parameter], options: OptimizerOptions) -> AdamW:
-    """AdamW over the trained parameters. Matrices decay; biases, norms' scales and tables do not.
+    """AdamW over the trained parameters. The weights of linear and convolution layers decay; biases, norms, embeddings and tables of modulation do not.
+
+    Args:
+        trained: by name.
+        options: its numbers.
 
     Raises:
         TrainingError: numbers that cannot be.
     """
     check_optimizer(options)
-    matrices = [parameter for parameter in trained.values() if parameter.ndim >= 2]
-    others = [parameter for parameter in trained.values() if parameter.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    layers = [parameter for name, parameter in trained.items() if _of_a_layer(name, parameter)]
+    others = [parameter for name, parameter in trained.items() if not _of_a_layer(name, parameter)]
+    groups = [{"params": layers, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return AdamW([group for group in groups if group["params"]], lr=options.rate, betas=options.betas, eps=options.epsilon)
+
+
+def _of_a_layer(name: str, parameter: nn.Parameter) -> bool:
+    """Whether it is what a linear or convolution layer multiplies with: a table has as many dimensions and another name, a norm's scale has one."""
+    return name.rpartition(".")[2] == "weight" and parameter.ndim >= 2
 
 
 def rate_at(step: int, steps: int, options: OptimizerOptions) -> float:
     """The learning rate of a step as a share of the highest.
 
     Args:
-        step: from 0; beyond the last it is the last one's.
+        step: from 0; the last is ``steps`` - 1, and beyond it the rate stays.
         steps: of the whole training.
         options: warm-up and what comes after it.
     """
@@ -35,7 +44,8 @@ def rate_at(step: int, steps: int, options: OptimizerOptions) -> float:
         return (step + 1) / options.warmup
     if options.schedule == "constant":
         return 1.0
-    done = min(1.0, (step - options.warmup) / max(1, steps - options.warmup))
+    last = steps - 1
+    done = 1.0 if step >= last else (step - options.warmup) / (last - options.warmup)
     return options.lowest + (1 - options.lowest) * 0.5 * (1 + math.cos(math.pi * done))
 
 

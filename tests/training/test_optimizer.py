@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from tests.training.small_training import small_checkpoint
 from training.errors import TrainingError
+from training.network import TrainedNetwork
 from training.optimizer import optimizer_of, rate_at
 from training.options import OptimizerOptions
 
@@ -17,10 +19,17 @@ def test_the_rate_rises_in_a_straight_line() -> None:
 
 
 def test_then_it_falls_down_a_cosine_to_the_lowest() -> None:
-    assert rate_at(10, 110, COSINE) == 1.0
-    assert rate_at(60, 110, COSINE) == pytest.approx(0.6)
-    assert rate_at(35, 110, COSINE) == pytest.approx(0.2 + 0.8 * (1 + math.sqrt(0.5)) / 2)
-    assert rate_at(110, 110, COSINE) == rate_at(1000, 110, COSINE) == pytest.approx(0.2)
+    assert rate_at(10, 111, COSINE) == 1.0
+    assert rate_at(60, 111, COSINE) == pytest.approx(0.6)
+    assert rate_at(35, 111, COSINE) == pytest.approx(0.2 + 0.8 * (1 + math.sqrt(0.5)) / 2)
+    assert rate_at(110, 111, COSINE) == rate_at(1000, 111, COSINE) == 0.2
+
+
+def test_the_last_step_is_taken_at_the_lowest_rate() -> None:
+    """Of 6 steps two rise; the cosine's half turn goes over the others, thirds of it apart."""
+    short = replace(COSINE, warmup=2)
+    assert [rate_at(step, 6, short) for step in range(6)] == pytest.approx([0.5, 1.0, 1.0, 0.2 + 0.8 * 0.75, 0.2 + 0.8 * 0.25, 0.2])
+    assert rate_at(5, 6, short) == rate_at(2, 3, short) == 0.2
 
 
 def test_or_stays() -> None:
@@ -45,6 +54,20 @@ def test_matrices_decay_and_others_do_not() -> None:
     optimizer.step()
     assert torch.allclose(layer.weight, torch.full((2, 3), 0.95))
     assert torch.equal(layer.bias, torch.ones(2))
+
+
+def test_layers_decay_and_tables_norms_and_embeddings_do_not() -> None:
+    network = TrainedNetwork.of(small_checkpoint())
+    trained = dict(network.named_parameters())
+    decaying, others = optimizer_of(trained, OptimizerOptions(weight_decay=0.5)).param_groups
+    assert (decaying["weight_decay"], others["weight_decay"]) == (0.5, 0.0)
+    layers = {f"{name}.weight" for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv3d)}
+    among = {id(parameter) for parameter in decaying["params"]}
+    assert {name for name, parameter in trained.items() if id(parameter) in among} == layers
+    rest = {id(parameter) for parameter in others["params"]}
+    for name in ("transformer.scale_shift_table", "transformer.blocks.0.scale_shift_table", "transformer.blocks.0.norm2.weight", "text_encoder.words"):
+        assert id(trained[name]) in rest
+    assert len(among) + len(rest) == len(trained)
 
 
 def test_there_may_be_no_matrix() -> None:
