@@ -10,13 +10,14 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.failures import InputError
 from pipeline.pack.shards import FOLDER, INDEX
-from schemas.sample import VIDEO
+from schemas.latents import LATENTS
+from schemas.sample import JSON, VIDEO
 from schemas.table import TableSchemaError, TableVersionError, read_table
 from schemas.tables import SHARD_INDEX
 from schemas.vocabulary import FailureKind
 from schemas.yaml_options import OptionsError
 
-REMEDY = "`pack` writes one beside its shards; for webdataset shards that others have packed: python -m training index --shards TARS…"
+REMEDY = "`pack` writes one beside its shards, and only samples of `pack` can be encoded; packed into other tars, they get one by python -m training index"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def read_inputs(urls: Sequence[str]) -> list[InputSample]:
         urls: as of ``input_folder``.
 
     Raises:
-        OptionsError: an index is missing, no index, or of another release; a sample is there twice, or has no pixels.
+        OptionsError: an index is missing, no index, or of another release; a sample is there twice, is not of ``pack``, or has no pixels.
         InputError: the storage failed.
     """
     samples: dict[str, InputSample] = {}
@@ -87,6 +88,11 @@ def _read_index(url: str) -> list[InputSample]:
         if error.kind is FailureKind.NOT_FOUND:
             raise OptionsError(f"--shards {uri}: there is no such index; {REMEDY}") from error
         raise
+    if foreign := [row["key"] for row in rows if JSON not in row["member_names"] or not {VIDEO, LATENTS} & set(row["member_names"])]:
+        raise OptionsError(
+            f"--shards {uri}: {len(foreign)} samples are not of `pack`, {foreign[0]} for one, and only those of `pack` can be encoded; "
+            "train on the others as they are, their clips are then encoded on the way"
+        )
     if without := [row["key"] for row in rows if VIDEO not in row["member_names"]]:
         raise OptionsError(
             f"--shards {uri}: {len(without)} samples have no pixels to encode, {without[0]} for one; "

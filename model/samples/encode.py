@@ -1,5 +1,7 @@
-"""A sample as the network takes it. The trainer does this on the way, ``python -m jobs encode`` ahead of time; both with these functions, so that
-the numbers are the same: every clip, every anchor and every caption is encoded alone, whatever else is in the batch.
+"""A sample as the network takes it. The trainer does this on the way, ``python -m jobs encode`` ahead of time; both with these functions: every clip,
+every anchor and every caption is encoded alone, whatever else is in the batch. So the numbers are the same for whole clips and, as the codec is causal,
+for parts from their start. A part from further on is not: cut before it is encoded, its first latent stands for one frame; cut out of latents, for several,
+and what was before it is in them.
 """
 
 from collections.abc import Sequence

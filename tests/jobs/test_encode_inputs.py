@@ -5,6 +5,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from rich.console import Console
 
 from jobs.encode_inputs import input_folder, read_inputs
 from jobs.encode_work import read_sample
@@ -13,6 +14,8 @@ from pipeline.pack import shards as shard_files
 from schemas.sample import Sample, build_sample
 from schemas.yaml_options import OptionsError
 from tests.jobs.encode_root import some_samples, write_shards
+from tests.training.data.made_tars import movie, write_tar
+from training.data.build_index import build_index
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def test_an_index_may_name_shards_by_their_urls(shards: Path, tmp_path: Path) ->
 def test_no_index_says_how_to_get_one(shards: Path) -> None:
     (shards / "index.parquet").unlink()
     for url in (shards, shards / "shard-000000.tar", shards / "index.parquet"):
-        with pytest.raises(OptionsError, match=rf"--shards {url}: there is no (such )?index.*pack.*python -m training index --shards"):
+        with pytest.raises(OptionsError, match=rf"--shards {url}: there is no (such )?index.*only samples of `pack` can be encoded.*python -m training index"):
             read_inputs([str(url)])
 
 
@@ -70,6 +73,23 @@ def test_a_sample_that_is_there_twice(shards: Path, tmp_path: Path) -> None:
     write_shards(tmp_path / "other", some_samples(1))
     with pytest.raises(OptionsError, match=r"the sample clip-0 is in .*packed.* and in .*other"):
         read_inputs([str(shards), str(tmp_path / "other")])
+
+
+@pytest.mark.parametrize("names", [("mp4", "txt"), ("mov", "txt"), ("mkv", "json")])
+def test_samples_of_others(tmp_path: Path, names: tuple[str, ...]) -> None:
+    write_tar(tmp_path / "0.tar", {f"theirs.{name}": movie(container={"mkv": "matroska"}.get(name, name)) if name[0] == "m" else b"{}" for name in names})
+    build_index([str(tmp_path)], None, Console(quiet=True))
+    with pytest.raises(
+        OptionsError, match=r"1 samples are not of `pack`, theirs for one, and only those of `pack` can be encoded; train on the others as they are"
+    ):
+        read_inputs([str(tmp_path)])
+
+
+def test_our_samples_in_other_tars(shards: Path) -> None:
+    found = read_inputs([str(shards)])
+    (shards / "index.parquet").unlink()
+    build_index([str(shards)], None, Console(quiet=True))
+    assert read_inputs([str(shards)]) == found
 
 
 def test_samples_without_pixels(tmp_path: Path) -> None:

@@ -26,7 +26,9 @@ def draws_of(
         options: how often conditions are dropped and frames are given.
         sigmas: distribution of the noise level.
         clip_frames: frames of the whole clip.
-        temporal_factor: frames per latent frame: the first frame is a multiple of it, so that latents can be cut like pixels.
+        temporal_factor: frames per latent frame: the first frame is a multiple of it, so that latents can be cut at the same place. What begins there is
+            not the same: of pixels the first latent stands for one frame; of latents cut behind the start it stands for several, and a causal codec's
+            know those before.
         trained_frames: frames that are trained on, 1 + a multiple of the temporal factor, not more than the clip has.
     """
     latents = 1 + (trained_frames - 1) // temporal_factor
