@@ -47,7 +47,8 @@ def main(arguments: Sequence[str]) -> int:
         console.print(f"{error}" if rank == "0" else f"rank {rank}: {error}", style="red", markup=False)
         return FAILED
     except KeyboardInterrupt:
-        console.print("stopped before the first step; nothing is lost", markup=False)
+        smaller = arguments and arguments[0] in COMMANDS
+        console.print("stopped" if smaller else "stopped at once; the newest checkpoint stands, the same command goes on from there", markup=False)
         return STOPPED
 
 

@@ -15,6 +15,7 @@ Source = Literal["auto", "pixels", "latents"]
 Strategy = Literal["auto", "none", "ddp", "fsdp"]
 Schedule = Literal["cosine", "constant"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"]
 Trained = Literal["audio", "self_attention", "cross_attention", "feed_forward", "modulation", "embeddings", "head", "text"]
 """Groups of parameters; see ``training.stages``."""
 PresetName = Literal["plain", "tiny", "stage_1_audio", "stage_2_global", "stage_3_viewpoint_expression"]
@@ -119,11 +120,11 @@ class OptimizerOptions:
     lowest: float = 0.1
     """the cosine's end, as a share of the highest rate"""
     betas: tuple[float, float] = (0.9, 0.95)
-    """of AdamW"""
+    """shares that AdamW's running means of the gradient and of its square keep per step: nearer to 1 is smoother and slower; usual are 0.9 and 0.95 to 0.999"""
     epsilon: float = 1e-8
-    """of AdamW"""
+    """added to what AdamW divides by, so that parameters with tiny gradients do not leap; usual are 1e-8 to 1e-6"""
     weight_decay: float = 0.01
-    """of AdamW"""
+    """share, times the rate, by which matrices are drawn to 0 at each step, against overfitting; usual are 0 to 0.1"""
     clip: float = 1.0
     """largest norm of the gradient; it is scaled down to this"""
     average: float = 0.999
@@ -142,7 +143,7 @@ class ParallelOptions:
     """compute blocks again in the backward pass instead of keeping what they made: a third slower, much less memory"""
     compile: bool = False
     """torch.compile each block; takes minutes at first, and again for each size bucket"""
-    device: str = "auto"
+    device: Device = "auto"
     """cpu, cuda or auto: a GPU where there is one"""
     threads: int | None = None
     """CPU threads of a rank; torch's choice when not given. Other numbers give other last bits"""
@@ -207,7 +208,9 @@ class TrainingOptions:
     seed: int = 0
     """of everything that is drawn"""
     trained: tuple[Trained, ...] = ("audio", "self_attention", "cross_attention", "feed_forward", "modulation", "embeddings", "head", "text")
-    """groups of parameters that are trained; the others are frozen"""
+    """groups of parameters that are trained; the others are frozen. audio: embedding of sound and attention to it; self_attention: among tokens of video and
+    anchors, where anchors act; cross_attention: to text and picture; feed_forward: of the blocks; modulation: by the noise level; embeddings: of patches, text
+    tokens and pictures; head: from tokens back to patches; text: the text encoder, where it is learned with the network"""
     data: DataOptions = field(default_factory=DataOptions)
     superset: SupersetOptions = field(default_factory=SupersetOptions)
     augment: AugmentOptions = field(default_factory=AugmentOptions)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import tyro
 
-from training.errors import TrainingError
+from schemas.yaml_options import OptionsError
 from training.options import (
     BatchOptions,
     CheckpointOptions,
@@ -77,10 +77,10 @@ def preset(name: str) -> TrainingOptions:
     """A preset by name; shards, out and start are for the user to say.
 
     Raises:
-        TrainingError: there is none of that name.
+        OptionsError: there is none of that name.
     """
     if name not in PRESETS:
-        raise TrainingError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
+        raise OptionsError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
     return replace(PRESETS[name](), preset=name)  # type: ignore[arg-type]  # a key of PRESETS
 
 

@@ -15,6 +15,7 @@ from model.device_peak import measured_flops, peak_flops
 from model.flow import SigmaDistribution
 from model.generate.denoise import Guidance
 from model.positions import Positions
+from training.check_options import check_options
 from training.checkpoints import Checkpoints
 from training.conditioning import Conditioner
 from training.data.batches import BatchPlan, micro_batches
@@ -65,6 +66,7 @@ def run(options: TrainingOptions, console: Console, positions: Positions | None 
     Raises:
         TrainingError, ModelInputError, SampleError: something does not fit or went wrong; the message says what and what to do.
     """
+    check_options(options)
     if options.parallel.threads is not None:
         torch.set_num_threads(options.parallel.threads)
     with Processes.start(options.parallel.device) as processes:

@@ -1,7 +1,7 @@
 import pytest
 import tyro
 
-from training.errors import TrainingError
+from schemas.yaml_options import OptionsError
 from training.optimizer import check_optimizer
 from training.options import TrainingOptions
 from training.presets import PRESETS, preset
@@ -52,5 +52,5 @@ def test_each_stage_knows_the_anchors_of_the_one_before() -> None:
 
 
 def test_a_preset_that_there_is_not() -> None:
-    with pytest.raises(TrainingError, match="there is no preset 'large'; there are plain, tiny, stage_1_audio"):
+    with pytest.raises(OptionsError, match="there is no preset 'large'; there are plain, tiny, stage_1_audio"):
         preset("large")
