@@ -3,9 +3,10 @@
     python -m benchmarks.training_step                                             the tiny network with a batch of 8 on a CPU
     python -m benchmarks.training_step --preset wan2_1_t2v_1_3b --device cuda        the 1.3B with 81 frames of 480 x 832 on one GPU, in bfloat16
 
-The trainer itself runs, by its command line, on random latents: data are read from shards by workers, weights averaged, metrics written at every tenth
-step, a checkpoint at every fiftieth, as in a training. What is told is what the trainer tells in metrics.jsonl, without the first steps. Not the model's
-(``overhead``) is the time that is neither encoding nor forward and backward pass nor optimizer: waiting for data, logging, averaging, checkpointing.
+The trainer itself runs, by its command line, on random latents: data are read from shards by workers, weights averaged, metrics written at every
+tenth step, a checkpoint at every twentieth, far oftener than in a training. What is told is what the trainer tells in metrics.jsonl, without the
+first steps. Not the model's (``overhead``) is the time that is neither encoding nor forward and backward pass nor optimizer: waiting for data, logging,
+averaging, checkpointing.
 
 The networks around a large one are stand-ins of the right shapes, because latents and embeddings come from the shards. The exit status is 1 when the
 overhead is above TARGET.
@@ -19,7 +20,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -123,7 +124,7 @@ def train(options: argparse.Namespace, shards: Path, start: Path, out: Path) -> 
         *(sys.executable, "-m", "training", "--shards", str(shards), "--from-checkpoint", str(start), "--out", str(out), "--steps", str(options.steps)),
         *("--batch.size", str(options.batch), "--batch.micro", str(options.micro or options.batch), "--data.area", str(width * height)),
         *("--superset.count-weights", *["0"] * ANCHORS, "1", "--loss.drop-anchors", "0", "--validation.share", "0", "--log.every", str(LOGGED)),
-        *("--checkpoint.every", "50", "--checkpoint.keep", "1", "--parallel.device", options.device, "--parallel.threads", str(options.threads)),
+        *("--checkpoint.every", "20", "--checkpoint.keep", "1", "--parallel.device", options.device, "--parallel.threads", str(options.threads)),
         *(["--parallel.gradient-checkpointing"] if options.checkpointing else []),
         *(["--parallel.compile"] if options.compile else []),
     ]
@@ -133,15 +134,16 @@ def train(options: argparse.Namespace, shards: Path, start: Path, out: Path) -> 
 
 
 def summary(lines: Sequence[dict[str, float]]) -> dict[str, float | str]:
-    """The middle one of each figure over the lines."""
+    """The mean of each figure over the time, so that what a few steps cost, such as a checkpoint, counts."""
     names = ("overhead", "data_wait", "seconds_per_step", "samples_per_second", "tokens_per_second", "share_of_peak", "memory_gigabytes")
-    return {name: median(line[name] for line in lines) for name in names if name in lines[0]}
+    seconds = [line["seconds_per_step"] for line in lines]
+    return {name: fmean((line[name] for line in lines), weights=seconds) for name in names if name in lines[0]}
 
 
 def tell(console: Console, found: dict[str, float | str]) -> None:
     table = Table(title=f"{found['preset']}, {found['batch']} samples per step, {found['device']}")
     table.add_column("figure")
-    table.add_column("median", justify="right")
+    table.add_column("mean", justify="right")
     for name in ("overhead", "data_wait", "share_of_peak"):
         table.add_row(name.replace("_", " ") + (f" (at most {TARGET:.0%})" if name == "overhead" else ""), f"{found[name]:.2%}")
     for name in ("seconds_per_step", "samples_per_second", "tokens_per_second", "memory_gigabytes"):
