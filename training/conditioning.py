@@ -4,7 +4,7 @@ Everything is a function of the samples and their draws; nothing depends on who 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -104,6 +104,15 @@ class Conditioner:
         weights = torch.tensor([float(sample.counted) for sample in samples], device=self.device)
         return TrainingBatch(inputs, clean, noise, levels, ~first, weights, tuple(sample.key for sample in samples))
 
+    @torch.no_grad()
+    def encoded(self, sample: TrainingSample) -> TrainingSample:
+        """A sample that is looked at several times, with its latents, words and sounds encoded once; its batches are the same."""
+        text = sample.text_embedding
+        if sample.caption and text is None and not self._text_is_trained:
+            text = encode_text(self.checkpoint.text_encoder, sample.caption)
+        anchors = None if not sample.anchor_classes else self._encoded_anchors(sample)
+        return replace(sample, latents=self._latents(sample), anchor_latents=anchors, text_embedding=text, waveform=None, audio_features=self._features(sample))
+
     def _latents(self, sample: TrainingSample) -> Tensor:
         if sample.latents is not None:
             return sample.latents.to(self.device, torch.float32)
@@ -117,12 +126,14 @@ class Conditioner:
         """(in_channels, K, h, w)."""
         if not sample.anchor_classes:
             return None
+        return self._layout.anchors(self._encoded_anchors(sample).transpose(0, 1)[None])[0]
+
+    def _encoded_anchors(self, sample: TrainingSample) -> Tensor:
+        """(K, C, h, w), of one anchor or more."""
         if sample.anchor_latents is not None:
-            latents = sample.anchor_latents.to(self.device, torch.float32)
-        else:
-            assert sample.anchor_frames is not None
-            latents = encode_anchors(self.checkpoint.codec, sample.anchor_frames.to(self.device))
-        return self._layout.anchors(latents.transpose(0, 1)[None])[0]
+            return sample.anchor_latents.to(self.device, torch.float32)
+        assert sample.anchor_frames is not None
+        return encode_anchors(self.checkpoint.codec, sample.anchor_frames.to(self.device))
 
     def _text(self, samples: Sequence[TrainingSample]) -> Tensor | None:
         if self._text_is_trained:
@@ -162,6 +173,9 @@ class Conditioner:
         return torch.stack(windows).to(self.device), torch.tensor([vectors is not None for vectors in heard], device=self.device)
 
     def _features(self, sample: TrainingSample) -> Tensor | None:
+        """(V, D); None without sound, or for a network that hears nothing."""
+        if self._silence is None:
+            return None
         if sample.audio_features is not None:
             return sample.audio_features.to(self.device, torch.float32)
         return None if sample.waveform is None else audio_features(self.checkpoint.audio_features, sample.waveform.to(self.device))

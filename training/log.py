@@ -125,7 +125,7 @@ class TrainingLog:
             self.say(f"step {step:,}: {describe_validation(values)}")
 
     def skipped(self, step: int, samples: Sequence[Skipped]) -> None:
-        """Samples that were not learned from, each by its name."""
+        """Samples that were not learned from, or not looked at in a validation, each by its name."""
         if self._tells:
             for sample in samples:
                 self._metrics.append("skipped", step, asdict(sample))

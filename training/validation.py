@@ -4,7 +4,7 @@ A training loss is of other samples at other noise levels in every step, and sca
 same noise every time, at one level in the middle of each quantile of the training's distribution, so that what changes is the network.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from math import fsum
@@ -15,7 +15,7 @@ from torch import nn
 from model.flow import SigmaDistribution
 from training.conditioning import Conditioner
 from training.data.places import Place
-from training.data.sample import MicroBatch, TrainingSample
+from training.data.sample import MicroBatch, Skipped, TrainingSample
 from training.errors import TrainingError
 from training.loss import velocity_losses
 from training.metrics import LEVEL_NAME
@@ -54,7 +54,13 @@ def noise_levels(sigmas: SigmaDistribution, quantiles: int) -> list[float]:
 
 @torch.no_grad()
 def validate(
-    network: nn.Module, conditioner: Conditioner, batches: Iterable[MicroBatch], levels: Sequence[float], processes: Processes, precision: torch.dtype
+    network: nn.Module,
+    conditioner: Conditioner,
+    batches: Iterable[MicroBatch],
+    levels: Sequence[float],
+    processes: Processes,
+    precision: torch.dtype,
+    tell_skipped: Callable[[Sequence[Skipped]], None],
 ) -> dict[str, float]:
     """The loss by noise level. All ranks call it together, each with its own samples; all get the same, and for the same samples it is that of one rank.
 
@@ -65,6 +71,7 @@ def validate(
         levels: see ``noise_levels``.
         processes: who takes part.
         precision: of matrix products.
+        tell_skipped: is given the samples of all ranks that could not be read, once, on each rank.
 
     Returns:
         loss: the mean over samples and levels; samples: how many could be read; loss_sigma_0.6134 and so on: the mean at each level.
@@ -74,11 +81,17 @@ def validate(
     """
     was_training = network.training
     network.eval()
+    here: list[tuple[bool, list[float]]] = []
+    skipped: list[Skipped] = []
     try:
-        here = [(sample.counted, _losses(network, conditioner, sample, levels, precision)) for batch in batches for sample in batch.samples]
+        for batch in batches:
+            skipped += batch.skipped
+            here += [(sample.counted, _losses(network, conditioner, sample, levels, precision)) for sample in batch.samples]
     finally:
         network.train(was_training)
-    losses = [each for of_rank in processes.gather(here) for counted, each in of_rank if counted]
+    everybody = processes.gather((here, skipped))
+    tell_skipped([one for _, of_rank in everybody for one in of_rank])
+    losses = [each for of_rank, _ in everybody for counted, each in of_rank if counted]
     if not losses:
         raise TrainingError(
             "none of the samples that are held out for validation could be read; what was skipped says why. Repair them, hold out others "
@@ -97,10 +110,9 @@ def loss_name(level: float) -> str:
 
 def _losses(network: nn.Module, conditioner: Conditioner, sample: TrainingSample, levels: Sequence[float], precision: torch.dtype) -> list[float]:
     """One level at a time: more would need more memory than a step with a micro-batch of one."""
-    losses = []
+    losses, sample = [], conditioner.encoded(sample)
     for level in levels:
         batch = conditioner([sample], sigma=torch.tensor([level]), given=0)
-        sample = replace(sample, latents=batch.clean[0])  # encoded once
         with precise(precision, conditioner.device):
             losses.append(velocity_losses(network, batch))
     return torch.cat(losses).tolist()

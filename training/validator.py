@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -61,14 +62,19 @@ class Validator:
             if self.held_out:
                 places = places_of_rank(self.rows, self.processes.rank, self.processes.ranks)
                 batches = micro_batches(self.dataset, places, self.workers, prefetch=2)
-                self.log.validation(step, validate(network, self.conditioner, batches, self.levels, self.processes, self.precision))
+                tell_skipped = partial(self.log.skipped, step)
+                found = validate(network, self.conditioner, batches, self.levels, self.processes, self.precision, tell_skipped)
+                self.log.validation(step, found)
             self._draw(step, network)
         if self.processes.main:
             draw_loss_curve(self.out / METRICS, self.out / LOSS_CURVE)
 
     def _draw(self, step: int, network: TrainedNetwork) -> None:
         places = [[Place(0, row)] for row in self.rows[: self.pictures]]
-        samples = [sample for batch in micro_batches(self.dataset, places, 0, prefetch=2) for sample in batch.samples if sample.counted]
+        batches = list(micro_batches(self.dataset, places, 0, prefetch=2))
+        if not self.held_out:  # else the validation has told of them
+            self.log.skipped(step, [one for batch in batches for one in batch.skipped])
+        samples = [sample for batch in batches for sample in batch.samples if sample.counted]
         if not samples:
             return
         drawn = draw_samples(network, self.conditioner, samples, self.sampling, self.guidance, self.precision)

@@ -166,6 +166,20 @@ def test_a_frozen_encoder_reads_the_captions(looking: Checkpoint) -> None:
     assert torch.allclose(ahead.text[0], truth[0], atol=1e-6)
 
 
+@pytest.mark.parametrize("network", ["hears", "looks"])
+def test_what_is_encoded_once_gives_the_same_batches(network: str, checkpoint: Checkpoint, looking: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    conditioner = Conditioner(checkpoint if network == "hears" else looking, "cpu")
+    waveform = torch.randn(16_000, generator=torch.Generator().manual_seed(0)) * 0.1
+    one = sample(height=32, width=32, anchors=2, waveform=waveform, caption=tiny_wan.SENTENCES[0])
+    truth, ahead = conditioner([one]), conditioner.encoded(one)
+    for name in ("encode_frames", "encode_anchors", "encode_text", "audio_features"):
+        monkeypatch.setattr(f"training.conditioning.{name}", None)
+    found = conditioner([ahead])
+    assert torch.equal(found.clean, truth.clean)
+    for mine, its in zip(found.inputs, truth.inputs, strict=True):
+        assert torch.equal(mine, its) if isinstance(mine, Tensor) else mine == its
+
+
 def test_an_image_to_video_network_is_given_a_frame_beside(looking: Checkpoint) -> None:
     one = drawn(sample(height=32, width=32, anchors=1), given=0)
     batch = Conditioner(looking, "cpu")([one])

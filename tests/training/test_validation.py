@@ -12,7 +12,7 @@ from tests.training.held_out import sample
 from tests.training.stand_ins import Alone
 from training.conditioning import Conditioner
 from training.data.places import Place
-from training.data.sample import MicroBatch, TrainingSample
+from training.data.sample import MicroBatch, Skipped, TrainingSample
 from training.errors import TrainingError
 from training.network import TrainedNetwork
 from training.options import AugmentOptions, LossOptions, TrainingOptions
@@ -41,7 +41,10 @@ def one_by_one(samples: Sequence[TrainingSample]) -> list[MicroBatch]:
 
 
 def validated(network: TrainedNetwork, conditioner: Conditioner, samples: Sequence[TrainingSample], processes: Alone | None = None) -> dict[str, float]:
-    return validate(network, conditioner, one_by_one(samples), LEVELS, processes or Alone(), torch.float32)  # type: ignore[arg-type]
+    told: list[Skipped] = []
+    found = validate(network, conditioner, one_by_one(samples), LEVELS, processes or Alone(), torch.float32, told.extend)  # type: ignore[arg-type]
+    assert not told
+    return found
 
 
 @torch.no_grad()
@@ -90,7 +93,10 @@ def test_two_ranks_find_what_one_does_to_the_bit(network: TrainedNetwork, condit
 
 
 def test_bfloat16_is_of_the_products_alone(network: TrainedNetwork, conditioner: Conditioner) -> None:
-    exact, rounded = (validate(network, conditioner, one_by_one([sample()]), LEVELS, Alone(), dtype) for dtype in (torch.float32, torch.bfloat16))  # type: ignore[arg-type]
+    exact, rounded = (
+        validate(network, conditioner, one_by_one([sample()]), LEVELS, Alone(), dtype, lambda _: None)  # type: ignore[arg-type]
+        for dtype in (torch.float32, torch.bfloat16)
+    )
     assert rounded["loss"] == pytest.approx(exact["loss"], rel=0.01)
     assert rounded["loss"] != exact["loss"]
 
@@ -103,6 +109,15 @@ def test_the_network_goes_on_as_it_was(network: TrainedNetwork, conditioner: Con
     network.eval()
     validated(network, conditioner, [sample()])
     assert not network.training
+
+
+def test_what_any_rank_skipped_is_told_once(network: TrainedNetwork, conditioner: Conditioner) -> None:
+    told: list[Skipped] = []
+    batches = [MicroBatch((sample("a", 1),), ()), MicroBatch((sample("b", 2, counted=False),), (Skipped("b", "b: is damaged"),))]
+    elsewhere = Alone(0, 2, [([], [Skipped("c", "c: is damaged")])])
+    found = validate(network, conditioner, batches, LEVELS, elsewhere, torch.float32, told.extend)  # type: ignore[arg-type]
+    assert found["samples"] == 1
+    assert [one.key for one in told] == ["b", "c"]
 
 
 def test_samples_of_which_none_can_be_read_are_an_error(network: TrainedNetwork, conditioner: Conditioner) -> None:

@@ -1,11 +1,14 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from model.flow import SigmaDistribution
+from schemas.sample import Sample, SampleError
 from tests.training.small_training import assembled
+from training.data.reader import ShardReader
 from training.metrics import NAME, read
 from training.options import TrainingOptions, ValidationOptions
 from training.parts import Parts
@@ -57,3 +60,31 @@ def test_it_looks_at_the_averages_and_leaves_all_as_it_was(parts: Parts, tmp_pat
     assert all(torch.equal(parameter, before[name] + 1.0) for name, parameter in parts.network.named_parameters())
     assert parts.network.training
     assert torch.equal(torch.get_rng_state(), random)
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_damaged_samples_are_told_once_a_look(held_out: bool, small_options: Callable[..., TrainingOptions], alone: Processes, tmp_path: Path) -> None:
+    options = small_options(validation=HELD_OUT if held_out else ValidationOptions(share=0, pictures=2))
+    parts = assembled(replace(options, data=replace(options.data, skip_damaged=True)), alone)
+    assert parts.validator is not None
+    dataset, damaged = parts.validator.dataset, parts.validator.rows[0]
+    dataset.reader = Damaged(dataset.reader, damaged)  # type: ignore[assignment]
+    with parts.log:
+        for parts.progress.step in (10, 20):
+            parts.validate()
+    lines = [line for line in read(tmp_path / "out" / NAME) if line["kind"] == "skipped"]
+    key = str(dataset.index.keys[damaged])
+    assert [(line["step"], line["key"], line["reason"]) for line in lines] == [(step, key, f"{key}: is damaged") for step in (10, 20)]
+    assert [line["samples"] for line in read(tmp_path / "out" / NAME) if line["kind"] == "validation"] == [3, 3] * held_out
+
+
+class Damaged:
+    """A reader to which one row is damaged."""
+
+    def __init__(self, reader: ShardReader, row: int) -> None:
+        self._reader, self._row = reader, row
+
+    def read(self, row: int) -> Sample:
+        if row == self._row:
+            raise SampleError(f"{self._reader.index.keys[row]}: is damaged")
+        return self._reader.read(row)
