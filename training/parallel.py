@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from training.errors import TrainingError
@@ -26,8 +26,8 @@ limit is less than there are, and beyond it a block is no longer compiled."""
 def parallelise(network: TrainedNetwork, options: ParallelOptions, processes: Processes) -> nn.Module:
     """The network as the loop calls it; the parameters stay reachable under their own names through ``network``.
 
-    Weights are float32 whatever the precision: with it, FSDP2 gathers them in bfloat16 and sums gradients in float32 (torchtitan's way), and the others
-    convert them where they are multiplied (``precise``).
+    Weights are float32 whatever the precision, and are converted where they are multiplied (``precise``). FSDP2 gathers them in float32, too: it could do so in
+    bfloat16, half the bytes, but would convert norms and tables of modulation as well, which Wan keeps exact.
 
     Args:
         network: on the device, frozen where it is to be.
@@ -46,7 +46,7 @@ def parallelise(network: TrainedNetwork, options: ParallelOptions, processes: Pr
         for block in network.transformer.blocks:
             block.compile()
     if strategy == "fsdp":
-        _shard(network, precision_of(options, processes.device), processes)
+        _shard(network, processes)
         return network
     if strategy == "ddp":
         return DistributedDataParallel(network, device_ids=None if processes.device.type == "cpu" else [processes.device.index])
@@ -74,8 +74,11 @@ def precision_of(options: ParallelOptions, device: torch.device) -> torch.dtype:
 
 
 def precise(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
-    """Where matrix products are of this type, and norms, sums and losses of float32."""
-    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
+    """Where matrix products are of this type, and norms, sums and losses of float32.
+
+    Converted weights are not kept for a second use, of which there is none: they would be there of all layers at once, which FSDP2 avoids.
+    """
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype, cache_enabled=False)
 
 
 @contextmanager
@@ -97,16 +100,12 @@ def _keep_time_exact(network: TrainedNetwork, device: torch.device) -> None:
     embedder.forward = torch.autocast(device.type, enabled=False)(embedder.forward)
 
 
-def _shard(network: TrainedNetwork, dtype: torch.dtype, processes: Processes) -> None:
+def _shard(network: TrainedNetwork, processes: Processes) -> None:
     warnings.filterwarnings("ignore", message=r"FSDP2-wrapped module .* returned a view tensor")  # of what is changed in place, and nothing is
     mesh = init_device_mesh(processes.device.type, (processes.ranks,))
-    reduced = None if dtype == torch.float32 else dtype
-    policy = MixedPrecisionPolicy(param_dtype=reduced, reduce_dtype=torch.float32, cast_forward_inputs=False)  # positions and timesteps stay exact
-    whole = MixedPrecisionPolicy(cast_forward_inputs=False)
     transformer = network.transformer
-    fully_shard(transformer.condition_embedder.time_embedder, mesh=mesh, mp_policy=whole)  # which Wan keeps in float32
     for block in [*transformer.blocks, *_audio_layers(transformer)]:
-        fully_shard(block, mesh=mesh, mp_policy=policy)
-    fully_shard(transformer, mesh=mesh, mp_policy=policy)  # not the whole network: sampling calls the transformer alone
+        fully_shard(block, mesh=mesh)
+    fully_shard(transformer, mesh=mesh)  # not the whole network: sampling calls the transformer alone
     if network.text_encoder is not None:
-        fully_shard(network.text_encoder, mesh=mesh, mp_policy=whole)
+        fully_shard(network.text_encoder, mesh=mesh)

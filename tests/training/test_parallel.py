@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.training.held_out import sample
+from tests.training.on_ranks import on_ranks
 from tests.training.small_training import small_checkpoint
 from training.conditioning import Conditioner, TrainingBatch
 from training.errors import TrainingError
@@ -88,19 +89,38 @@ def test_losses_and_gradients_are_those_of_the_network(
             assert torch.allclose(gradient.full_tensor() if isinstance(gradient, DTensor) else gradient, truth, rtol=1e-4, atol=1e-6), name
 
 
-def test_sharded_weights_are_gathered_in_bfloat16_and_stay_float32(network: TrainedNetwork, alone: Processes, batch: TrainingBatch) -> None:
-    model = parallelise(network, ParallelOptions("fsdp", precision="bfloat16"), alone)
-    seen: set[object] = set()
-    for block in network.transformer.blocks:
-        assert isinstance(block.ffn, nn.Module)
-        block.ffn.register_forward_hook(lambda module, *_: seen.update(parameter.dtype for parameter in module.parameters()))
-    time = network.transformer.condition_embedder.time_embedder
-    time.register_forward_hook(lambda module, *_: seen.update(f"time {parameter.dtype}" for parameter in module.parameters()))
-    with precise(torch.bfloat16, CPU):
-        velocity_losses(model, batch).sum().backward()
-    assert seen == {torch.bfloat16, "time torch.float32"}
-    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
-    assert {parameter.grad.dtype for parameter in network.parameters() if parameter.grad is not None} == {torch.float32}
+def in_bfloat16(strategy: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    """Losses and gradients of a network of which nothing is a power of two, on each rank of the same samples; and what its layers compute with."""
+    with Processes.start("cpu") as processes:
+        network = TrainedNetwork.of(small_checkpoint())
+        scatter(network)
+        model = parallelise(network, ParallelOptions(strategy, precision="bfloat16"), processes)
+        batch = Conditioner(small_checkpoint(), "cpu")([sample("a", 1), sample("b", 2, anchors=0)])
+        with precise(torch.bfloat16, CPU):
+            losses = velocity_losses(model, batch)
+        losses.sum().backward()
+        gradients = {name: parameter.grad for name, parameter in network.named_parameters() if parameter.grad is not None}
+        assert {parameter.dtype for parameter in network.parameters()} == {gradient.dtype for gradient in gradients.values()} == {torch.float32}
+        return losses.detach(), {name: gradient.full_tensor() if isinstance(gradient, DTensor) else gradient for name, gradient in gradients.items()}
+
+
+@torch.no_grad()
+def scatter(network: nn.Module) -> None:
+    """As after a training: norms begin at one, which any precision has exactly."""
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        parameter.mul_(1 + 0.2 * torch.rand(parameter.shape, generator=generator))
+
+
+def test_bfloat16_of_two_sharded_ranks_is_that_of_copies_and_of_one_rank() -> None:
+    """Norms and tables of modulation are float32 on all of them. Sharding adds up some gradients in another order, which bfloat16 rounds otherwise."""
+    truth, gradients = in_bfloat16("none")
+    for strategy in ("ddp", "fsdp"):
+        for losses, found in on_ranks(2, in_bfloat16, strategy):
+            assert torch.allclose(losses, truth, rtol=1e-6), strategy
+            assert found.keys() == gradients.keys()
+            for name, gradient in found.items():
+                assert (gradient - gradients[name]).norm() <= 5e-3 * gradients[name].norm(), (strategy, name)
 
 
 def test_ddp_waits_with_the_exchange_until_the_last_micro_batch(network: TrainedNetwork, alone: Processes) -> None:
