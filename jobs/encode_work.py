@@ -23,7 +23,7 @@ from pipeline.failures import InputError
 from pipeline.pack import shards as shard_files
 from pipeline.pack.shards import Piece
 from schemas.latents import Latents, LatentsKey
-from schemas.sample import Sample, SampleError, SampleVersionError, parse_sample
+from schemas.sample import ForeignSampleError, Sample, SampleError, SampleVersionError, parse_sample
 from schemas.vocabulary import FailureKind
 
 if TYPE_CHECKING:
@@ -153,6 +153,8 @@ class EncodeWork:
         try:
             sample = read_sample(wanted, file)
             return shard_files.stage(self.shards, with_latents(sample, self._encode(sample), self.recipe.keep_pixels, sample_hash))
+        except ForeignSampleError as error:
+            return InputError(FailureKind.UNSUPPORTED, f"{wanted.uri}: {error}; only samples of `pack` can be encoded")
         except SampleVersionError as error:
             return InputError(FailureKind.UNSUPPORTED, f"{wanted.uri}: {error}")
         except SampleError as error:

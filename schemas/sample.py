@@ -45,6 +45,10 @@ class SampleError(ValueError):
     """A sample, or what is to become one, breaks the contract; the message names the key and what is wrong."""
 
 
+class ForeignSampleError(SampleError):
+    """A sample was not written by this project."""
+
+
 class SampleVersionError(SampleError):
     """A sample was written by a release whose sample layout this one does not read; the message says what to do."""
 
@@ -216,7 +220,7 @@ def _read_json(key: str, content: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise SampleError(f"{key}: {key}.{JSON} is not JSON: {error}") from error
     if not isinstance(raw, dict) or raw.get("schema") != SAMPLE_SCHEMA:
-        raise SampleError(f"{key}: {key}.{JSON} was not written by this project: it does not say schema {SAMPLE_SCHEMA!r}")
+        raise ForeignSampleError(f"{key}: {key}.{JSON} was not written by this project: it does not say schema {SAMPLE_SCHEMA!r}")
     _check_version(key, raw.get("version"))
     return raw
 

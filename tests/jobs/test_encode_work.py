@@ -176,6 +176,8 @@ def test_samples_of_a_release_to_come_and_of_other_projects(work: EncodeWork, un
     assert found[newer].kind is FailureKind.UNSUPPORTED
     assert "upgrade gloria-anchors" in str(found[newer])
     assert "was not written by this project" in str(found[foreign])
+    assert found[foreign].kind is FailureKind.UNSUPPORTED
+    assert str(found[foreign]).endswith("only samples of `pack` can be encoded")
 
 
 def broken(fault: Callable[[Latents], Latents]) -> Callable[..., Latents]:
