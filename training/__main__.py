@@ -22,6 +22,7 @@ from schemas.yaml_options import OptionsError, with_yaml
 from training.commands import COMMANDS, Export, Index
 from training.errors import TrainingError
 from training.options import TrainingOptions
+from training.other_rank import ended_by_another_rank
 from training.presets import preset
 
 PROGRAM = "python -m training"
@@ -45,6 +46,11 @@ def main(arguments: Sequence[str]) -> int:
         return USAGE
     except (TrainingError, ModelInputError, SampleError) as error:
         console.print(f"{error}" if rank == "0" else f"rank {rank}: {error}", style="red", markup=False)
+        return FAILED
+    except RuntimeError as error:
+        if not ended_by_another_rank(error):
+            raise
+        console.print(f"rank {rank}: another rank ended; its message says why", markup=False)
         return FAILED
     except KeyboardInterrupt:
         smaller = arguments and arguments[0] in COMMANDS

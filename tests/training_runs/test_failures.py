@@ -69,6 +69,20 @@ def test_a_shard_that_was_cut_off(made: Made, shards: Path, tmp_path: Path) -> N
     assert (told_of["position"], told_of["learned"], told_of["skipped"]) == (CLIPS, CLIPS - len(lost), len(lost))
 
 
+def test_a_rank_that_ends_is_the_only_one_to_say_why(made: Made, shards: Path, tmp_path: Path) -> None:
+    """One sample is damaged, so one of two ranks has it."""
+    cut, index = shards / "shard-000001.tar", read_index([str(shards)])
+    last = max(index.offset[index.shard == [url.endswith(cut.name) for url in index.shard_urls].index(True)])
+    with cut.open("r+b") as file:
+        file.truncate(int(last) + 1024)
+    (key,) = lying_beyond(shards, cut.name, int(last) + 1024)
+    ended = train(*made.words(tmp_path / "out", "--shards", shards), ranks=2)
+    assert ended.codes == (1, 1)
+    assert ended.told.count(f"To go on without this sample: --data.leave-out {key}") == 1
+    assert ended.told.count("another rank ended; its message says why") == 1
+    assert "Traceback" not in ended.told
+
+
 def test_a_member_that_is_missing(made: Made, shards: Path, tmp_path: Path) -> None:
     change_index(shards, without_sound)
     assert "lacks clip-" in (told := refused(*made.words(tmp_path / "out", "--shards", shards)))
