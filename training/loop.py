@@ -23,12 +23,14 @@ class Learned:
         loss: mean over the samples of all ranks.
         samples: of all ranks, without those that were skipped.
         gradient_norm: before clipping.
+        rate: the learning rate that it was taken with.
         stop: some rank was asked to end.
     """
 
     loss: float
     samples: int
     gradient_norm: float
+    rate: float
     stop: bool
 
 
@@ -52,19 +54,21 @@ def train(parts: Parts) -> bool:
         TrainingError: a loss or a gradient that is not finite, a sample that cannot be read, a checkpoint that cannot be written.
     """
     progress, options = parts.progress, parts.options
+    if parts.validation_owed:
+        parts.validate()
     for turn in parts.plan.steps(progress.position):
-        if progress.step == options.steps:
+        if progress.step >= options.steps:
             return True
         learned = learn(parts, turn)
         progress.advance(turn, learned.samples)
         parts.tell(learned)
-        if parts.validation_due:
-            parts.validate()
         if parts.checkpoint_due or learned.stop:
             parts.save()
-        parts.checkpoints.poll()
-        if learned.stop:
+        if learned.stop:  # a validation that is due is left to the resume: whoever asked may not wait for it
             return False
+        if parts.validation_due:
+            parts.validate()
+        parts.checkpoints.poll()
     raise AssertionError("steps come without end")
 
 
@@ -90,13 +94,14 @@ def learn(parts: Parts, turn: Step) -> Learned:
         if samples:  # else all of them were skipped, and there is nothing to learn
             parts.optimizer.step()
         parts.optimizer.zero_grad()
+        rate = float(parts.schedule.get_last_lr()[0])
         parts.schedule.step()
     if parts.average is not None:
         with parts.timer.part("average"):
             parts.average.update()
     parts.timer.step()
     parts.tell_skipped(seen.skipped)
-    return Learned(loss, samples, norm, stop)
+    return Learned(loss, samples, norm, rate, stop)
 
 
 def _accumulate(parts: Parts, micro: MicroBatch, seen: Seen) -> None:

@@ -1,4 +1,4 @@
-"""Meters of a training: where the time goes, what is computed in it, and means of what it yields.
+"""Meters of a training: where the time goes, and what is computed in it.
 
 They cost microseconds per step. The device is waited for only when they are read, which happens at logged steps.
 """
@@ -12,7 +12,6 @@ from typing import Literal, get_args
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 
 from training.processes import Processes
 
@@ -168,24 +167,3 @@ class Throughput:
         shared = torch.tensor(numbers, dtype=torch.float64)  # on the CPU: a small message past the device's queue
         dist.all_reduce(shared, operation, group=self._processes.control)
         return shared.tolist()
-
-
-class Means:
-    """Means of what each step yields, kept where it was computed until somebody looks."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor | float] = {}
-        self._counts: defaultdict[str, int] = defaultdict(int)
-
-    def add(self, **values: Tensor | float) -> None:
-        """Scalars of a step; tensors are not waited for."""
-        for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0.0) + (value.detach().double() if isinstance(value, Tensor) else value)
-            self._counts[name] += 1
-
-    def read(self) -> dict[str, float]:
-        """Means since the last look; waits for the device."""
-        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
-        self._sums.clear()
-        self._counts.clear()
-        return means

@@ -1,7 +1,7 @@
 """What a running training consists of, and what happens to it between steps: telling, validating, saving."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,9 @@ from training.data.sample import MicroBatch, Skipped
 from training.data.selection import Selection
 from training.ema import MovingAverage
 from training.log import TrainingLog
-from training.meters import Means, StepTimer, Throughput
+from training.meters import StepTimer, Throughput
+from training.metrics import NAME as METRICS
+from training.metrics import read
 from training.network import TrainedNetwork
 from training.options import TrainingOptions
 from training.processes import Processes
@@ -38,6 +40,8 @@ class Progress:
         learned: samples that were learned from.
         skipped: those that could not be read or were left out.
         passed_over: those of short batches, where such are skipped.
+        untold: steps since the last line of metrics; the next one is their means, wherever the training was cut off between.
+        loss_sum, gradient_norm_sum: over these.
     """
 
     step: int = 0
@@ -45,6 +49,9 @@ class Progress:
     learned: int = 0
     skipped: int = 0
     passed_over: int = 0
+    untold: int = 0
+    loss_sum: float = 0.0
+    gradient_norm_sum: float = 0.0
 
     def advance(self, turn: Step, learned: int) -> None:
         """A step is done that learned from so many of its samples."""
@@ -53,6 +60,23 @@ class Progress:
         self.learned += learned
         self.skipped += len(turn.rows) - learned
         self.passed_over += turn.passed_over
+
+    def note(self, loss: float, gradient_norm: float) -> None:
+        """What the step was like, for the means."""
+        self.untold += 1
+        self.loss_sum += loss
+        self.gradient_norm_sum += gradient_norm
+
+    def means(self) -> dict[str, float]:
+        """Over the steps since this was last asked."""
+        means = {"loss": self.loss_sum / self.untold, "gradient_norm": self.gradient_norm_sum / self.untold}
+        self.untold, self.loss_sum, self.gradient_norm_sum = 0, 0.0, 0.0
+        return means
+
+    @property
+    def counts(self) -> dict[str, float]:
+        """Of samples, as a line of metrics says them."""
+        return {name: float(getattr(self, name)) for name in ("position", "learned", "skipped", "passed_over")}
 
 
 @dataclass(slots=True)
@@ -71,7 +95,7 @@ class Parts:
         samples: this rank's micro-batches, in the order of the plan, from where the training stands.
         checkpoints, state: saving.
         validator: None without validation.
-        log, timer, throughput, means: telling.
+        log, timer, throughput: telling.
         progress: where it stands.
         stop_asked: a signal came.
     """
@@ -97,7 +121,6 @@ class Parts:
     timer: StepTimer
     throughput: Throughput
     progress: Progress
-    means: Means = field(default_factory=Means)
     stop_asked: bool = False
 
     def introduce(self) -> None:
@@ -117,7 +140,9 @@ class Parts:
             rest = self.plan.left_over.get(number, 0)
             becomes = "are a short batch" if self.options.data.short_batches == "train" else "are passed over"
             self.log.say(f"  {self.selection.buckets[number]}: {count:,} samples" + (f", of which {rest:,} {becomes} at the end of an epoch" if rest else ""))
-        if self.progress.step:
+        if self.progress.step >= self.options.steps:
+            self.log.say(f"all {self.options.steps:,} steps are done already: there is nothing to do")
+        elif self.progress.step:
             self.log.say(f"going on after step {self.progress.step:,}")
 
     def count(self, batch: TrainingBatch, samples: int) -> None:
@@ -139,18 +164,13 @@ class Parts:
     def tell(self, learned: "Learned") -> None:
         """What the step was like, at every so-manieth of them."""
         step = self.progress.step
-        self.means.add(loss=learned.loss, gradient_norm=learned.gradient_norm)
+        self.progress.note(learned.loss, learned.gradient_norm)
         self.log.advance(step)
         if not self.log.due(step):
             return
+        told = self.progress.means() | {"rate": learned.rate} | self.throughput.read(self.timer.read())
         with self.timer.part("log"):
-            rate = {"rate": float(self.schedule.get_last_lr()[0])}
-        told = self.means.read() | rate | self.throughput.read(self.timer.read())
-        where = {"epoch": self.progress.position / self.plan.epoch_samples} | {
-            name: float(value) for name, value in asdict(self.progress).items() if name != "step"
-        }
-        with self.timer.part("log"):
-            self.log.metrics(step, told | where)
+            self.log.metrics(step, told | {"epoch": self.progress.position / self.plan.epoch_samples} | self.progress.counts)
 
     def tell_skipped(self, skipped: Sequence[Skipped]) -> None:
         """Samples that were not learned from, by name; those of all ranks, where there may be any."""
@@ -165,6 +185,15 @@ class Parts:
         """Whether it is time to look at what was held out."""
         step, every = self.progress.step, self.options.validation.every
         return self.validator is not None and (step % every == 0 or step == self.options.steps)
+
+    @property
+    def validation_owed(self) -> bool:
+        """Whether the training was cut off after a step was saved and before its validation was told. All ranks have to ask."""
+        step = self.progress.step
+        if step == 0 or self.validator is None or not self.validator.held_out or not self.validation_due:
+            return False
+        told = self.processes.main and any(line["kind"] == "validation" and line["step"] == step for line in read(self.out / METRICS))
+        return not self.processes.from_main(told)
 
     def validate(self) -> None:
         """Loss and pictures of held-out samples, with the averaged weights."""

@@ -16,6 +16,7 @@ from model.flow import SigmaDistribution
 from model.generate.denoise import Guidance
 from model.positions import Positions
 from training.check_options import check_options
+from training.checkpoint_folder import read_about
 from training.checkpoints import Checkpoints
 from training.conditioning import Conditioner
 from training.data.batches import BatchPlan, micro_batches
@@ -28,7 +29,8 @@ from training.data.selection import Selection, select
 from training.data.shard_cache import DEFAULT_FOLDER, ShardCache
 from training.ema import MovingAverage
 from training.errors import TrainingError
-from training.export import export, has_averages, saved, trained_checkpoint
+from training.export import has_averages, saved, trained_checkpoint
+from training.finished_model import export_finished
 from training.log import TrainingLog
 from training.loop import train
 from training.loss_curve import NAME as LOSS_CURVE
@@ -41,14 +43,12 @@ from training.options import LossOptions, TrainingOptions
 from training.parallel import parallelise, precision_of
 from training.parts import Parts, Progress
 from training.processes import Processes
-from training.snapshot import SNAPSHOT, check_snapshot, write_snapshot
+from training.snapshot import SNAPSHOT, check_snapshot, check_start, fingerprints, update_snapshot, write_snapshot
 from training.stages import freeze_others, trained_parameters
 from training.state import TrainingState
 from training.validation import as_held_out, chosen_rows, noise_levels
 from training.validator import Validator
 
-MODEL = "model"
-"""Where a finished training lies as a folder in diffusers' layout."""
 GIGABYTE = 1_000_000_000
 
 
@@ -97,8 +97,12 @@ def assemble(options: TrainingOptions, processes: Processes, console: Console, p
     index = read_index(options.shards)
     if newest is not None:
         check_snapshot(out, options, index.fingerprint)
+        refuse_fewer_steps(newest, options)
     checkpoint = start_from(Path(options.from_checkpoint))
     selection = select(index, options.data, options.validation, checkpoint)
+    start = processes.from_main(fingerprints(checkpoint, selection.geometry.area) if processes.main else None)
+    if newest is not None:
+        check_start(out, options, start)
     sigmas = noise_distribution(options.loss, checkpoint)
     plan = BatchPlan(index.shard, selection.bucket, selection.trained, options.seed, options.batch.size, options.data.block_shards, options.data.short_batches)
     reader = ShardReader(index, ShardCache(Path(options.data.cache or DEFAULT_FOLDER).expanduser(), int(options.data.cache_gigabytes * GIGABYTE)))
@@ -114,8 +118,11 @@ def assemble(options: TrainingOptions, processes: Processes, console: Console, p
     state, progress = TrainingState(network, optimizer, schedule, average, processes), Progress()
     if newest is not None:
         progress = resumed(checkpoints, newest, state)
-    elif processes.main:
-        write_snapshot(out, options, index.fingerprint)
+    if processes.main:
+        if newest is None:
+            write_snapshot(out, options, index.fingerprint, start)
+        else:
+            update_snapshot(out, options)
 
     conditioner = Conditioner(checkpoint, processes.device, precision, positions)
     log = TrainingLog(out, options, processes, None if newest is None else progress.step, console)
@@ -220,6 +227,20 @@ def validator_of(
     )
 
 
+def refuse_fewer_steps(newest: Path, options: TrainingOptions) -> None:
+    """A training cannot go back.
+
+    Raises:
+        TrainingError: more steps are done than are asked for.
+    """
+    done = read_about(newest)["step"]
+    if done > options.steps:
+        raise TrainingError(
+            f"--steps {options.steps}: the training in {options.out} has done {done} already; give {done} or more, or write its weights after an earlier step "
+            f"that is saved with: python -m training export --out {options.out} --step …"
+        )
+
+
 def resumed(checkpoints: Checkpoints, newest: Path, state: TrainingState) -> Progress:
     """Where a training stands whose checkpoint was taken up."""
     found = state.capture({})
@@ -237,17 +258,6 @@ def device_peak(device: torch.device, precision: torch.dtype) -> float:
     """Operations per second that the device can do: by its maker, or measured where nobody says."""
     known = peak_flops(torch.cuda.get_device_name(device), precision) if device.type == "cuda" else None
     return known or measured_flops(device, precision)
-
-
-def export_finished(parts: Parts) -> None:
-    """Leave the averaged weights as a folder in diffusers' layout."""
-    folder = parts.out / MODEL
-    if folder.exists():
-        parts.log.say(f"{folder} is there already and left alone; write another with: python -m training export --out {parts.out} --to FOLDER")
-        return
-    export(parts.out, folder)
-    weights = "the weights" if parts.average is None else "the averaged weights"
-    parts.log.say(f"{folder}: {weights} after step {parts.progress.step:,}, for `python -m model generate --checkpoint` and for --from-checkpoint")
 
 
 @contextmanager

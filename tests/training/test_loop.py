@@ -13,7 +13,8 @@ from training.conditioning import TrainingBatch
 from training.errors import TrainingError
 from training.loop import learn, train
 from training.loss import velocity_losses
-from training.options import BatchOptions, DataOptions, OptimizerOptions, TrainingOptions
+from training.metrics import NAME, Line, read
+from training.options import BatchOptions, DataOptions, LogOptions, OptimizerOptions, TrainingOptions, ValidationOptions
 from training.parts import Parts
 from training.processes import Processes
 
@@ -108,13 +109,13 @@ def test_gradients_are_clipped_to_the_norm(options: TrainingOptions, alone: Proc
 def test_the_average_follows_and_the_rate_is_that_of_the_step(options: TrainingOptions, alone: Processes) -> None:
     parts = assembled(replace(options, optimizer=replace(NO_CLIP, average=0.75)), alone)
     name, parameter = next(iter(parts.trained.items()))
-    before, rates = parameter.detach().clone(), []
+    before, rates, told = parameter.detach().clone(), [], []
     with parts.log:
         for turn, _ in zip(parts.plan.steps(0), range(3), strict=False):
             rates.append(parts.optimizer.param_groups[0]["lr"])
-            learn(parts, turn)
+            told.append(learn(parts, turn).rate)
             before = 0.75 * before + 0.25 * parameter.detach()
-    assert rates == pytest.approx([1e-3 / 5, 2e-3 / 5, 3e-3 / 5])
+    assert rates == told == pytest.approx([1e-3 / 5, 2e-3 / 5, 3e-3 / 5])
     assert parts.average is not None
     assert torch.allclose(parts.average.state_dict()[name], before, atol=1e-6)
 
@@ -139,6 +140,45 @@ def test_asked_to_stop_it_saves_after_the_step(small_options: Make, alone: Proce
         assert not train(parts)
     assert parts.progress.step == 1
     assert (tmp_path / "out" / "checkpoints" / "step-00000001").is_dir()
+
+
+def test_a_stop_does_not_wait_for_a_validation_which_is_made_up_for(small_options: Make, alone: Processes, tmp_path: Path) -> None:
+    """Against a training that nobody stopped."""
+    validation = ValidationOptions(share=0, characters=("character-3",), every=2, pictures=0)
+    whole, cut = (replace(small_options(steps=3, validation=validation), out=str(tmp_path / name)) for name in ("whole", "cut"))
+    with (parts := assembled(whole, alone)).log:
+        assert train(parts)
+    with (parts := assembled(cut, alone)).log:
+        parts.log.advance = lambda step: setattr(parts, "stop_asked", step == 1)  # type: ignore[method-assign]  # asked during step 2
+        assert not train(parts)
+    assert parts.progress.step == 2
+    assert validated(tmp_path / "cut") == []
+    with (parts := assembled(cut, alone)).log:
+        assert train(parts)
+    assert validated(tmp_path / "cut") == validated(tmp_path / "whole")
+    assert [line["step"] for line in validated(tmp_path / "cut")] == [2, 3]
+
+
+def validated(out: Path) -> list[Line]:
+    return [line for line in read(out / NAME) if line["kind"] == "validation"]
+
+
+@pytest.mark.parametrize("stopped_after", [1, 3, 4])
+def test_lines_are_means_over_the_same_steps_wherever_it_was_stopped(small_options: Make, alone: Processes, tmp_path: Path, stopped_after: int) -> None:
+    options = small_options(steps=6, log=LogOptions(4, tensorboard=False))
+    whole, cut = (replace(options, out=str(tmp_path / name)) for name in ("whole", "cut"))
+    with (parts := assembled(whole, alone)).log:
+        assert train(parts)
+    with (parts := assembled(cut, alone)).log:
+        parts.log.advance = lambda step: setattr(parts, "stop_asked", step == stopped_after - 1)  # type: ignore[method-assign]
+        parts.stop_asked = stopped_after == 1
+        assert not train(parts)
+    with (parts := assembled(cut, alone)).log:
+        assert train(parts)
+    told = [[(line["step"], line["loss"], line["gradient_norm"], line["rate"]) for line in read(tmp_path / name / NAME)] for name in ("whole", "cut")]
+    assert told[0] == told[1]
+    assert [line[0] for line in told[0]] == [4, 6]
+    assert told[0][1][3] == 0.1 * 1e-3  # the last step is taken at the cosine's end
 
 
 def test_a_weight_that_is_no_number_ends_it_before_the_optimizer(small_options: Make, alone: Processes) -> None:

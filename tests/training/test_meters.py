@@ -6,7 +6,7 @@ import torch
 
 from tests.training.on_ranks import on_ranks
 from tests.training.stand_ins import Alone
-from training.meters import Means, Part, PartTimes, StepTimer, Throughput
+from training.meters import Part, PartTimes, StepTimer, Throughput
 from training.processes import Processes
 
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -141,19 +141,3 @@ def test_ranks_are_summed_and_the_slowest_counts() -> None:
     assert one["share_of_peak"] == pytest.approx(3 * 500 / 3 / 2000)
     assert one["data_wait"] == 0.5
     assert one["overhead"] == pytest.approx(2 / 3)
-
-
-def test_means_are_exact_and_begin_anew() -> None:
-    means = Means()
-    means.add(loss=torch.tensor(0.5), norm=1.0)
-    means.add(loss=torch.tensor(0.25), norm=0.1)
-    means.add(loss=torch.tensor(1.0))
-    assert means.read() == {"loss": 1.75 / 3, "norm": 1.1 / 2}
-    assert means.read() == {}
-
-
-def test_means_keep_no_graph() -> None:
-    weight = torch.ones((), requires_grad=True)
-    means = Means()
-    means.add(loss=weight * 2)
-    assert means.read() == {"loss": 2.0}

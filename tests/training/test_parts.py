@@ -71,12 +71,13 @@ def test_metrics_are_means_since_the_last_and_say_where_it_stands(small_options:
     with parts.log:
         for step, loss in enumerate((1.0, 3.0, 5.0), 1):
             parts.progress.advance(Step(0, 4 * step - 4, np.arange(4), 0), 4)
-            parts.tell(Learned(loss, 4, loss / 2, stop=False))
+            parts.tell(Learned(loss, 4, loss / 2, 0.25 * step, stop=False))
     (line,) = read(tmp_path / "out" / NAME)
     assert (line["step"], line["loss"], line["gradient_norm"]) == (2, 2.0, 1.0)
     assert (line["position"], line["learned"], line["skipped"], line["passed_over"]) == (8, 8, 0, 0)
     assert line["epoch"] == pytest.approx(8 / 18)
-    assert line["rate"] == pytest.approx(1e-3 / 5)
+    assert line["rate"] == 0.5  # that of the step itself
+    assert (parts.progress.untold, parts.progress.loss_sum, parts.progress.gradient_norm_sum) == (1, 5.0, 2.5)
 
 
 def test_skipped_samples_are_named_where_there_may_be_some(small_options: Make, alone: Processes, tmp_path: Path) -> None:
@@ -102,6 +103,24 @@ def test_checkpoints_and_validations_are_due_in_their_turn_and_at_the_end(small_
     assert due == {"checkpoint": [4, 8, 11], "validation": [5, 10, 11]}
 
 
+def test_a_validation_is_owed_until_it_is_told(small_options: Make, alone: Processes) -> None:
+    parts = assembled(small_options(validation=ValidationOptions(share=0, characters=("character-3",), every=5, pictures=0)), alone)
+    with parts.log:
+        owed = []
+        for parts.progress.step in (0, 4, 5):
+            owed.append(parts.validation_owed)
+        parts.log.validation(5, {"loss": 1.0})
+        assert [*owed, parts.validation_owed] == [False, False, True, False]
+
+
+def test_nothing_to_do_is_said(small_options: Make, alone: Processes) -> None:
+    parts = assembled(small_options(), alone)
+    parts.progress.step = 20
+    with parts.log:
+        parts.introduce()
+    assert "all 20 steps are done already: there is nothing to do" in told(parts)
+
+
 def test_with_nothing_to_look_at_no_validation_is_due(small_options: Make, alone: Processes) -> None:
     parts = assembled(small_options(validation=ValidationOptions(share=0, pictures=0)), alone)
     parts.progress.step = 20
@@ -109,6 +128,6 @@ def test_with_nothing_to_look_at_no_validation_is_due(small_options: Make, alone
 
 
 def test_saving_keeps_the_progress(parts: Parts, small_options: Make, alone: Processes) -> None:
-    parts.progress = Progress(3, 12, 11, 1, 0)
+    parts.progress = Progress(3, 12, 11, 1, 0, untold=3, loss_sum=0.1 + 0.2, gradient_norm_sum=1 / 3)  # to the bit
     parts.save()
     assert assembled(small_options(), alone).progress == parts.progress

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,17 +8,20 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
-from model.checkpoint import Checkpoint
+from model.conditions.pixel_codec import PixelUnshuffleCodec
 from model.errors import ModelInputError
 from model.positions import AnchorPositions
 from tests.training.small_training import assembled, small_checkpoint
 from training.errors import TrainingError
+from training.export import start_of
 from training.loop import train
 from training.network import TrainedNetwork
 from training.options import BatchOptions, LossOptions, OptimizerOptions, TrainingOptions, ValidationOptions
 from training.processes import Processes
-from training.run import MODEL, device_peak, export_finished, noise_distribution, places, signals_heard, start_from
+from training.run import device_peak, noise_distribution, places, signals_heard, start_from
+from training.snapshot import SNAPSHOT
 
 Make = Callable[..., TrainingOptions]
 
@@ -92,15 +96,6 @@ def test_it_starts_from_a_folder_or_from_another_training(small_options: Make, s
     with pytest.raises(ModelInputError, match="is no checkpoint"):
         start_from(tmp_path)
 
-    export_finished(parts)
-    with parts.average.swapped_in():
-        assert same(TrainedNetwork.of(Checkpoint.load(out / MODEL)), parts.network)
-    (out / MODEL / "mine").write_text("left alone")
-    with parts.log:
-        export_finished(parts)
-    assert (out / MODEL / "mine").read_text() == "left alone"
-    assert "is there already and left alone; write another with: python -m training export" in parts.log.console.file.getvalue()  # type: ignore[attr-defined]
-
 
 def test_a_resume_is_held_to_its_options(small_options: Make, alone: Processes) -> None:
     parts = assembled(small_options(steps=1), alone)
@@ -108,6 +103,40 @@ def test_a_resume_is_held_to_its_options(small_options: Make, alone: Processes) 
         train(parts)
     with pytest.raises(TrainingError, match="seed was 0, is 1"):
         assembled(replace(small_options(steps=1), seed=1), alone)
+
+
+def test_a_resume_is_held_to_what_it_started_from(small_options: Make, alone: Processes, small_start: Path, tmp_path: Path) -> None:
+    parts = assembled(small_options(steps=1), alone)
+    with parts.log:
+        train(parts)
+    moved = shutil.copytree(small_start, tmp_path / "moved")
+    assert assembled(replace(small_options(steps=1), from_checkpoint=str(moved)), alone).progress.step == 1
+    assert start_of(tmp_path / "out") == moved
+    PixelUnshuffleCodec(4, 1).save(moved / "vae")  # as many channels
+    with pytest.raises(TrainingError, match=f"{moved} is not what the training in {tmp_path / 'out'} started from: other codec"):
+        assembled(replace(small_options(steps=1), from_checkpoint=str(moved)), alone)
+
+
+CONSTANT = OptimizerOptions(schedule="constant", warmup=1)
+
+
+def test_a_training_that_goes_on_says_so_in_its_snapshot(small_options: Make, alone: Processes, tmp_path: Path) -> None:
+    parts = assembled(small_options(steps=2, optimizer=CONSTANT), alone)
+    with parts.log:
+        train(parts)
+    further = small_options(steps=4, optimizer=CONSTANT)
+    assembled(replace(further, data=replace(further.data, leave_out=("clip-03",))), alone)
+    snapshot = yaml.safe_load((tmp_path / "out" / SNAPSHOT).read_text())
+    assert (snapshot["steps"], snapshot["data"]["leave_out"]) == (4, ["clip-03"])
+
+
+def test_it_does_not_go_back(small_options: Make, alone: Processes, tmp_path: Path) -> None:
+    parts = assembled(small_options(steps=3, optimizer=CONSTANT), alone)
+    with parts.log:
+        train(parts)
+    with pytest.raises(TrainingError, match=r"--steps 2: the training in .* has done 3 already; give 3 or more"):
+        assembled(small_options(steps=2, optimizer=CONSTANT), alone)
+    assert yaml.safe_load((tmp_path / "out" / SNAPSHOT).read_text())["steps"] == 3
 
 
 def test_signals_ask_for_an_end_and_a_second_one_insists(small_options: Make, alone: Processes) -> None:
