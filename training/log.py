@@ -19,6 +19,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from training.cut_prompts import cut_prompts_told_once
 from training.data.sample import Skipped
 from training.errors import TrainingError
 from training.metrics import LEVEL_NAME, NAME, MetricsFile
@@ -70,6 +71,7 @@ class TrainingLog:
         self._board: SummaryWriter | None = None
 
     def __enter__(self) -> Self:
+        self._stack.enter_context(cut_prompts_told_once(self.warn))
         if self._tells:
             self._out.mkdir(parents=True, exist_ok=True)
             self._metrics = MetricsFile(self._out / NAME, self._resumed_at, self.say)
