@@ -6,6 +6,7 @@ No process group is needed, and no GPU: the weights are read in one piece, whate
 import json
 import shutil
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 
 from model.checkpoint import INDEX, Checkpoint
 from model.new_folder import new_folder
+from model.presets import Usage
 from training.checkpoint_folder import ABOUT, FOLDER, checkpoints_in, damaged, read_about
 from training.errors import TrainingError
 from training.snapshot import SNAPSHOT
@@ -66,7 +68,19 @@ def trained_checkpoint(training_out: Path, step: int | None = None, weights: Wei
     _put("transformer", checkpoint.transformer, tensors, path)
     if isinstance(checkpoint.text_encoder, nn.Module):
         _put("text_encoder", checkpoint.text_encoder, tensors, path)
+    checkpoint.own_usage = _usage(training_out, checkpoint)
     return checkpoint
+
+
+def _usage(training_out: Path, checkpoint: Checkpoint) -> Usage:
+    """What the network is now meant for: frames of the size and chunks of the length that it was trained on, where those were said."""
+    try:
+        data = yaml.safe_load((training_out / SNAPSHOT).read_text())["data"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return checkpoint.usage
+    area, frames = data.get("area"), data.get("frames")
+    chunk = None if frames is None else 1 + (frames - 1) // checkpoint.codec.temporal_factor
+    return replace(checkpoint.usage, area=area or checkpoint.usage.area, chunk_latents=chunk or checkpoint.usage.chunk_latents)
 
 
 def saved(training_out: Path, step: int | None = None) -> Path:

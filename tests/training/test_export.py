@@ -205,3 +205,14 @@ def test_a_full_disk_leaves_nothing(trained: tuple[Path, Any], tmp_path: Path, m
     with pytest.raises(TrainingError, match=r"model cannot be written \(.*No space left on device\); make room, or choose another folder with --to"):
         export(trained[0], tmp_path / "model")
     assert not any(tmp_path.iterdir())
+
+
+def test_the_network_is_meant_for_what_it_was_trained_on(trained: tuple[Path, dict[str, Any]]) -> None:
+    out = trained[0]
+    before = (out / "config.yaml").read_text()
+    usage = trained_checkpoint(out).usage
+    try:
+        (out / "config.yaml").write_text(yaml.safe_dump(yaml.safe_load(before) | {"data": {"area": 1024, "frames": 9}}))
+        assert trained_checkpoint(out).usage == replace(usage, area=1024, chunk_latents=3)
+    finally:
+        (out / "config.yaml").write_text(before)
