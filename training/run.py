@@ -1,10 +1,7 @@
 """A training from its options: everything is read, checked and put together, then the loop runs."""
 
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import torch
 from rich.console import Console
@@ -35,7 +32,7 @@ from training.log import TrainingLog
 from training.loop import train
 from training.loss_curve import NAME as LOSS_CURVE
 from training.loss_curve import draw_loss_curve
-from training.meters import StepTimer, Throughput
+from training.meters import StepTimer, Throughput, trained_share
 from training.metrics import NAME as METRICS
 from training.network import TrainedNetwork
 from training.optimizer import optimizer_of, rate_at
@@ -43,6 +40,7 @@ from training.options import LossOptions, TrainingOptions
 from training.parallel import parallelise, precision_of
 from training.parts import Parts, Progress
 from training.processes import Processes
+from training.signals import signals_heard
 from training.snapshot import SNAPSHOT, check_snapshot, check_start, fingerprints, update_snapshot, write_snapshot
 from training.stages import freeze_others, trained_parameters
 from training.state import TrainingState
@@ -146,7 +144,7 @@ def assemble(options: TrainingOptions, processes: Processes, console: Console, p
         validator=validator_of(options, selection, reader, sigmas, conditioner, processes, precision, log),
         log=log,
         timer=StepTimer(processes.device),
-        throughput=Throughput(processes, device_peak(processes.device, precision)),
+        throughput=Throughput(processes, device_peak(processes.device, precision), trained_share(network.transformer)),
         progress=progress,
     )
 
@@ -258,21 +256,3 @@ def device_peak(device: torch.device, precision: torch.dtype) -> float:
     """Operations per second that the device can do: by its maker, or measured where nobody says."""
     known = peak_flops(torch.cuda.get_device_name(device), precision) if device.type == "cuda" else None
     return known or measured_flops(device, precision)
-
-
-@contextmanager
-def signals_heard(parts: Parts) -> Iterator[None]:
-    """SIGTERM and Ctrl-C end the training after the step that runs; a second one ends it at once."""
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        if parts.stop_asked:
-            raise KeyboardInterrupt
-        parts.stop_asked = True
-        parts.log.say(f"{signal.Signals(number).name}: saving after this step; a second one ends it at once, and the newest checkpoint stands")
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

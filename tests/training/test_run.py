@@ -1,6 +1,4 @@
-import os
 import shutil
-import signal
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
@@ -20,7 +18,7 @@ from training.loop import train
 from training.network import TrainedNetwork
 from training.options import BatchOptions, LossOptions, OptimizerOptions, TrainingOptions, ValidationOptions
 from training.processes import Processes
-from training.run import device_peak, noise_distribution, places, signals_heard, start_from
+from training.run import device_peak, noise_distribution, places, start_from
 from training.snapshot import SNAPSHOT
 
 Make = Callable[..., TrainingOptions]
@@ -137,15 +135,3 @@ def test_it_does_not_go_back(small_options: Make, alone: Processes, tmp_path: Pa
     with pytest.raises(TrainingError, match=r"--steps 2: the training in .* has done 3 already; give 3 or more"):
         assembled(small_options(steps=2, optimizer=CONSTANT), alone)
     assert yaml.safe_load((tmp_path / "out" / SNAPSHOT).read_text())["steps"] == 3
-
-
-def test_signals_ask_for_an_end_and_a_second_one_insists(small_options: Make, alone: Processes) -> None:
-    parts = assembled(small_options(), alone)
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    with parts.log, signals_heard(parts):
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert parts.stop_asked
-        assert "SIGTERM: saving after this step" in parts.log.console.file.getvalue()  # type: ignore[attr-defined]
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-    assert {number: signal.getsignal(number) for number in before} == before

@@ -190,6 +190,36 @@ def test_other_shards_at_a_resume(made: Made, tmp_path: Path) -> None:
     assert f"{other} holds other samples than the training in {tmp_path / 'out'} began with" in told
 
 
+def test_another_start_at_a_resume(made: Made, tmp_path: Path) -> None:
+    words = made.words(tmp_path / "out", "--steps", 2)
+    assert train(*words).code == 0
+    moved = Path(shutil.copytree(made.start, tmp_path / "moved"))
+    assert train(*words, "--from-checkpoint", moved).code == 0
+    PixelUnshuffleCodec(4, 1).save(moved / "vae")
+    told = refused(*words, "--from-checkpoint", moved)
+    assert f"{moved} is not what the training in {tmp_path / 'out'} started from: other codec" in told
+
+
+def test_steps_that_are_done(made: Made, tmp_path: Path) -> None:
+    words = made.words(tmp_path, "--optimizer.schedule", "constant")
+    assert train(*words, "--steps", 3).code == 0
+    again = train(*words, "--steps", 3)
+    assert (again.code, "all 3 steps are done already: there is nothing to do" in again.told) == (0, True)
+    assert "has done 3 already; give 3 or more" in refused(*words, "--steps", 2)
+    assert "--steps 0: must be 1 or more" in refused(*words, "--steps", 0)
+    further = train(*words, "--steps", 5)
+    assert further.code == 0
+    assert f"{tmp_path / 'model'}: the averaged weights after step 5" in further.told
+    assert list(results.losses(tmp_path)) == [1, 2, 3, 4, 5]
+
+
+def test_numbers_presets_and_devices_that_cannot_be(made: Made, tmp_path: Path) -> None:
+    assert "--checkpoint.every 0: must be 1 or more" in refused(*made.words(tmp_path, "--checkpoint.every", 0))
+    assert "--loss.drop-text 1.5: must be a probability, 0 to 1" in refused(*made.words(tmp_path, "--loss.drop-text", 1.5))
+    assert "there is no preset 'large'" in refused(*made.words(tmp_path, "--preset", "large"), code=2)
+    refused(*made.words(tmp_path, "--parallel.device", "tpu"), code=2)
+
+
 def test_nobody_is_held_out(made: Made, tmp_path: Path) -> None:
     told = refused(*made.words(tmp_path, "--validation.share", 0.0001))
     assert f"none of the {CHARACTERS} characters falls into validation.share 0.0001: --validation.share 0." in told

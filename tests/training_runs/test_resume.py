@@ -81,6 +81,7 @@ def test_sigterm_saves_and_the_rest_is_exact(made: Made, whole: Path, tmp_path: 
     assert train(*made.words(tmp_path, *ALL, "--checkpoint.every", 1000)).code == 0
     assert results.losses(tmp_path) == results.losses(whole)
     assert results.same(results.weights(tmp_path, "average"), results.weights(whole, "average"))
+    assert results.lines(tmp_path, "validation") == results.lines(whole, "validation"), "one that the stop did not wait for is made up for"
 
 
 def test_two_ranks_then_one_then_two(made: Made, whole: Path, tmp_path: Path) -> None:
