@@ -112,7 +112,7 @@ def _accumulate(parts: Parts, micro: MicroBatch, seen: Seen) -> None:
         with precise(parts.precision, parts.processes.device):
             losses = velocity_losses(parts.model, batch)
         (losses @ batch.weights).backward()
-    parts.count(batch, sum(sample.counted for sample in micro.samples))
+    parts.count(micro.samples, batch)
     seen.losses.append(losses.detach())
     seen.weights.append(batch.weights)
     seen.keys += batch.keys

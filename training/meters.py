@@ -5,14 +5,19 @@ They cost microseconds per step. The device is waited for only when they are rea
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 import torch.distributed as dist
+from torch import nn
 
+from model.checkpoint import Checkpoint
+from model.flops import FlopCount
+from training.conditioning import TrainingBatch
+from training.data.sample import TrainingSample
 from training.processes import Processes
 
 Part = Literal["data", "encode", "compute", "average", "checkpoint", "log"]
@@ -111,40 +116,82 @@ class StepTimer:
             torch.cuda.synchronize()
 
 
+def trained_share(network: nn.Module) -> float:
+    """0..1 of a network's parameters that are trained."""
+    parameters = list(network.parameters())
+    return sum(parameter.numel() for parameter in parameters if parameter.requires_grad) / sum(parameter.numel() for parameter in parameters)
+
+
+def useful_flops(forward: FlopCount, trained: float) -> float:
+    """Operations of forward and backward pass that training needs, about.
+
+    A layer's product costs once more for the gradient of its input, and once more for that of its weights where these are trained. Self-attention's scores have
+    no weights: both of their factors are activations. What gradient checkpointing computes again does not count. It is a little too much where only late layers
+    are trained, before which no gradient is needed.
+
+    Args:
+        forward: of the forward pass.
+        trained: 0..1 of the parameters, which stands for the share of the products.
+    """
+    scores = forward.self_attention_scores
+    return 3 * scores + (2 + trained) * (forward.total - scores)
+
+
 class Throughput:
     """What is computed, over all ranks.
 
     Attributes:
         peak: floating-point operations per second that one rank's device could do at best; None when that is not known.
+        trained: 0..1 of the transformer's parameters.
     """
 
-    def __init__(self, processes: Processes, peak: float | None) -> None:
-        self.peak = peak
+    def __init__(self, processes: Processes, peak: float | None, trained: float = 1.0) -> None:
+        self.peak, self.trained = peak, trained
         self._processes = processes
-        self._samples = self._tokens = self._forward_flops = 0.0
+        self._samples = self._tokens = self._flops = 0.0
 
-    def add(self, samples: int, tokens: int, forward_flops: int) -> None:
-        """Count a micro-batch of this rank.
+    def count(self, checkpoint: Checkpoint, samples: Sequence[TrainingSample], batch: TrainingBatch) -> None:
+        """Count a micro-batch of this rank: what its samples need; no stand-ins, and nothing that pads a sample with fewer anchors or no sound.
 
         Args:
-            samples: that count; no stand-ins.
-            tokens: of video and anchors that the network saw.
-            forward_flops: operations of the forward pass; see ``model.flops``.
+            checkpoint: whose transformer computes.
+            samples: of the micro-batch.
+            batch: what they became.
         """
+        transformer, image_encoder = checkpoint.transformer, checkpoint.image_encoder
+        frames, height, width = batch.clean.shape[2:]
+        patch = transformer.config.patch_size
+        for sample in samples:
+            if not sample.counted:
+                continue
+            anchors = len(sample.anchor_classes)
+            forward = transformer.flops(
+                (frames, height, width),
+                anchors,
+                hears=batch.inputs.audio is not None and not (sample.waveform is None and sample.audio_features is None),
+                text_tokens=checkpoint.text_encoder.length,
+                image_tokens=0 if image_encoder is None else image_encoder.length,
+                frame_timesteps=batch.inputs.timestep.ndim == 2,
+            )
+            tokens = (frames // patch[0] + anchors) * (height // patch[1]) * (width // patch[2])
+            self.add(1, tokens, useful_flops(forward, self.trained))
+
+    def add(self, samples: int, tokens: int, flops: float) -> None:
+        """Count samples, tokens of video and anchors, and the operations that training on them needs."""
         self._samples += samples
         self._tokens += tokens
-        self._forward_flops += forward_flops
+        self._flops += flops
 
     def read(self, times: PartTimes) -> dict[str, float]:
         """Since the last look, in words of the log. All ranks call it together.
 
         Returns:
-            samples_per_second and tokens_per_second of all ranks; seconds_per_step; share_of_peak (MFU), where the peak is known: 3 x operations of the forward
-            passes / seconds / peak, so that what gradient checkpointing computes again does not count; data_wait and overhead, shares of the time of the rank
+            samples_per_second and tokens_per_second of all ranks; seconds_per_step; share_of_peak (MFU), where the peak is known: operations that training
+            needs (``useful_flops``) / seconds / peak; data_wait and overhead, shares of the time of the rank
             that has most of it; on a GPU, memory_gigabytes: the most that a rank has held.
         """
-        samples, tokens, flops = self._over_ranks([self._samples, self._tokens, self._forward_flops], dist.ReduceOp.SUM)
-        self._samples = self._tokens = self._forward_flops = 0.0
+        samples, tokens, flops = self._over_ranks([self._samples, self._tokens, self._flops], dist.ReduceOp.SUM)
+        self._samples = self._tokens = self._flops = 0.0
         gigabytes = torch.cuda.max_memory_allocated() / 1e9 if self._processes.device.type == "cuda" else 0.0
         data_wait, overhead, seconds, memory = self._over_ranks([times.share("data"), times.overhead, times.seconds, gigabytes], dist.ReduceOp.MAX)
         seconds = max(seconds, 1e-9)
@@ -156,7 +203,7 @@ class Throughput:
             "overhead": overhead,
         }
         if self.peak is not None:
-            found["share_of_peak"] = 3 * flops / seconds / (self.peak * self._processes.ranks)
+            found["share_of_peak"] = flops / seconds / (self.peak * self._processes.ranks)
         if memory:
             found["memory_gigabytes"] = memory
         return found

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from training.checkpoints import Checkpoints
 from training.conditioning import Conditioner, TrainingBatch
 from training.data.batches import BatchPlan, Step
-from training.data.sample import MicroBatch, Skipped
+from training.data.sample import MicroBatch, Skipped, TrainingSample
 from training.data.selection import Selection
 from training.ema import MovingAverage
 from training.log import TrainingLog
@@ -145,21 +145,9 @@ class Parts:
         elif self.progress.step:
             self.log.say(f"going on after step {self.progress.step:,}")
 
-    def count(self, batch: TrainingBatch, samples: int) -> None:
-        """Count what the network computes of a micro-batch in which so many samples are no stand-ins."""
-        config, inputs = self.network.transformer.config, batch.inputs
-        size = tuple(batch.clean.shape[2:])
-        anchors = 0 if inputs.anchors is None else inputs.anchors.shape[2]
-        per_frame = size[1] * size[2] // (config.patch_size[1] * config.patch_size[2])
-        flops = self.network.transformer.flops(
-            size,  # type: ignore[arg-type]  # frames, height, width
-            anchors,
-            inputs.audio is not None,
-            batch=len(batch.keys),
-            text_tokens=self.conditioner.checkpoint.text_encoder.length,
-            frame_timesteps=inputs.timestep.ndim == 2,
-        )
-        self.throughput.add(samples, (size[0] + anchors) * per_frame * len(batch.keys), flops.total)
+    def count(self, samples: Sequence[TrainingSample], batch: TrainingBatch) -> None:
+        """Count what training on a micro-batch takes."""
+        self.throughput.count(self.conditioner.checkpoint, samples, batch)
 
     def tell(self, learned: "Learned") -> None:
         """What the step was like, at every so-manieth of them."""

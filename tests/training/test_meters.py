@@ -1,13 +1,27 @@
 import time
+from pathlib import Path
 from typing import get_args
 
 import pytest
 import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
+from model.checkpoint import Checkpoint
+from model.flops import FlopCount
+from tests.model import tiny_wan
+from tests.training.held_out import sample
 from tests.training.on_ranks import on_ranks
+from tests.training.small_training import small_checkpoint
 from tests.training.stand_ins import Alone
-from training.meters import Part, PartTimes, StepTimer, Throughput
+from training.conditioning import Conditioner
+from training.loss import velocity_losses
+from training.meters import Part, PartTimes, StepTimer, Throughput, trained_share, useful_flops
+from training.network import TrainedNetwork
+from training.options import Trained
 from training.processes import Processes
+from training.stages import freeze_others
 
 PARTS: tuple[Part, ...] = get_args(Part)
 
@@ -106,8 +120,8 @@ def test_shares_are_of_the_whole_time() -> None:
 
 def test_throughput_is_what_was_counted_by_the_time() -> None:
     throughput = Throughput(Alone(), peak=1000.0)  # type: ignore[arg-type]
-    throughput.add(samples=2, tokens=300, forward_flops=400)
-    throughput.add(samples=1, tokens=100, forward_flops=200)
+    throughput.add(samples=2, tokens=300, flops=1200.0)
+    throughput.add(samples=1, tokens=100, flops=600.0)
     found = throughput.read(times(2.0, steps=4, data=0.5, compute=1.0))
     assert found == {
         "samples_per_second": 1.5,
@@ -126,10 +140,68 @@ def test_an_unknown_peak_gives_no_share() -> None:
     assert "share_of_peak" not in throughput.read(times(1.0))
 
 
+def test_weights_that_are_not_trained_need_no_gradient_but_activations_do() -> None:
+    """A layer's products: forward, for its input, for its weights. Scores: forward, for both factors."""
+    forward = FlopCount(1, 10, 100, 1000, 10_000, 0, 100_000)
+    assert useful_flops(forward, 1.0) == 3 * forward.total == forward.training()
+    assert useful_flops(forward, 0.0) == 2 * 111_011 + 3 * 100
+    assert useful_flops(forward, 0.25) == 2.25 * 111_011 + 3 * 100
+
+
+def test_the_trained_share_is_by_numbers() -> None:
+    layers = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
+    layers[0].requires_grad_(False)
+    assert trained_share(layers) == 5 / 21
+
+
+def test_what_pytorch_computes_is_what_is_counted() -> None:
+    """Of a network of which everything, or the embeddings and the feed-forward layers, are trained."""
+    checkpoint = small_checkpoint()
+    batch = Conditioner(checkpoint, "cpu")([one := sample(height=32, width=32)])
+    network = TrainedNetwork.of(checkpoint)
+    for trained in (get_args(Trained), ("embeddings", "feed_forward")):
+        freeze_others(network, trained)
+        throughput = Throughput(Alone(), 1.0, trained_share(network.transformer))  # type: ignore[arg-type]
+        throughput.count(checkpoint, [one], batch)
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            velocity_losses(network, batch).sum().backward()
+        assert throughput.read(times(1.0))["share_of_peak"] == pytest.approx(counter.get_total_flops(), rel=0.05), trained
+
+
+def test_only_real_samples_anchors_and_sounds_count() -> None:
+    """32x32 pixels are 16x16 latents, 64 tokens; 9 frames are 3 latents."""
+    checkpoint = small_checkpoint()
+    heard = sample("c", 3, height=32, width=32, anchors=1, waveform=torch.zeros(16_000))
+    samples = [sample("a", 1, height=32, width=32), sample("b", 2, height=32, width=32, anchors=0), heard, sample("d", 4, height=32, width=32, counted=False)]
+    throughput = Throughput(Alone(), 1.0)  # type: ignore[arg-type]
+    throughput.count(checkpoint, samples, Conditioner(checkpoint, "cpu")(samples))
+    found = throughput.read(times(1.0))
+    needed = [checkpoint.transformer.flops((3, 16, 16), *conditions, text_tokens=8, frame_timesteps=True) for conditions in ((3, False), (0, False), (1, True))]
+    assert found["samples_per_second"] == 3
+    assert found["tokens_per_second"] == (3 + 3 + 3 + 0 + 3 + 1) * 64
+    assert found["share_of_peak"] == sum(flops.training() for flops in needed)
+
+
+def test_a_network_that_looks_at_a_picture_computes_that_too(tmp_path: Path) -> None:
+    looking = Checkpoint.load(tiny_wan.image_to_video(tmp_path))
+    one = sample(height=32, width=32, anchors=0)
+    throughput = Throughput(Alone(), 1.0)  # type: ignore[arg-type]
+    throughput.count(looking, [one], batch := Conditioner(looking, "cpu")([one]))
+    assert batch.clean.shape[2:] == (3, 4, 4)
+    assert looking.image_encoder is not None
+    flops = looking.transformer.flops(
+        (3, 4, 4),  # of 9 frames of 32x32
+        text_tokens=looking.text_encoder.length,
+        image_tokens=looking.image_encoder.length,
+        frame_timesteps=batch.inputs.timestep.ndim == 2,
+    )
+    assert throughput.read(times(1.0))["share_of_peak"] == flops.training()
+
+
 def counted() -> dict[str, float]:
     with Processes.start("cpu") as processes:
         throughput = Throughput(processes, peak=1000.0)
-        throughput.add(samples=1 + processes.rank, tokens=100, forward_flops=250)
+        throughput.add(samples=1 + processes.rank, tokens=100, flops=750.0)
         return throughput.read(times(2.0 + processes.rank, data=1.0, compute=1.0))
 
 
@@ -138,6 +210,6 @@ def test_ranks_are_summed_and_the_slowest_counts() -> None:
     assert one == other
     assert one["samples_per_second"] == 1.0
     assert one["tokens_per_second"] == pytest.approx(200 / 3)
-    assert one["share_of_peak"] == pytest.approx(3 * 500 / 3 / 2000)
+    assert one["share_of_peak"] == pytest.approx(1500 / 3 / 2000)
     assert one["data_wait"] == 0.5
     assert one["overhead"] == pytest.approx(2 / 3)

@@ -58,12 +58,12 @@ def test_short_batches_that_are_passed_over_are_said(small_options: Make, alone:
 def test_what_the_network_computes_is_counted(parts: Parts) -> None:
     """16x12 pixels are 8x6 latents, 12 tokens; 9 frames are 3 latents."""
     micro = next(parts.samples)
-    batch = parts.conditioner(micro.samples)
-    parts.count(batch, samples=3)
+    parts.count(micro.samples, parts.conditioner(micro.samples))
     found = parts.throughput.read(parts.timer.read())
-    anchors = 0 if batch.inputs.anchors is None else batch.inputs.anchors.shape[2]
-    assert found["tokens_per_second"] / found["samples_per_second"] == pytest.approx((3 + anchors) * 12 * 4 / 3)
+    anchors = sum(len(sample.anchor_classes) for sample in micro.samples)
+    assert found["tokens_per_second"] / found["samples_per_second"] == pytest.approx((3 * 4 + anchors) * 12 / 4)
     assert found["share_of_peak"] > 0
+    assert parts.throughput.trained == 1.0
 
 
 def test_metrics_are_means_since_the_last_and_say_where_it_stands(small_options: Make, alone: Processes, tmp_path: Path) -> None:
