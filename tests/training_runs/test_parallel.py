@@ -69,7 +69,7 @@ def test_compiled_blocks_learn_the_same(made: Made, tmp_path: Path) -> None:
 
 
 def test_bfloat16_is_near(made: Made, plain: Path, tmp_path: Path) -> None:
-    """On one rank by autocast, on two by FSDP2's own; weights stay float32."""
+    """On one rank and on two; weights stay float32."""
     for ranks in (1, 2):
         out = tmp_path / str(ranks)
         assert train(*made.words(out, "--parallel.precision", "bfloat16"), ranks=ranks).code == 0
