@@ -4,7 +4,7 @@
     python -m benchmarks.training_step --preset wan2_1_t2v_1_3b --device cuda        the 1.3B with 81 frames of 480 x 832 on one GPU, in bfloat16
 
 The trainer itself runs, by its command line, on random latents: data are read from shards by workers, weights averaged, metrics written at every
-tenth step, a checkpoint at every twentieth, far oftener than in a training. What is told is what the trainer tells in metrics.jsonl, without the
+fifth step, a checkpoint at every tenth, far oftener than in a training. What is told is what the trainer tells in metrics.jsonl, without the
 first steps. Not the model's (``overhead``) is the time that is neither encoding nor forward and backward pass nor optimizer: waiting for data, logging,
 averaging, checkpointing.
 
@@ -42,10 +42,10 @@ from model.samples.encode import latents_key
 from schemas.sample import Sample
 
 TARGET = 0.05
-SIZES = {"tiny": (48, 48, 81), "wan2_1_t2v_1_3b": (832, 480, 81), "wan2_2_ti2v_5b": (1280, 704, 121)}
+SIZES = {"tiny": (32, 32, 17), "wan2_1_t2v_1_3b": (832, 480, 81), "wan2_2_ti2v_5b": (1280, 704, 121)}
 """Width, height and frames of a clip."""
 SAMPLES, ANCHORS, CAPTION = 64, 5, "a woman walks through the rain and laughs at the camera"
-LOGGED = 10
+LOGGED = 5
 SEED = 0
 
 
@@ -72,8 +72,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training_step", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", choices=sorted(SIZES), default="tiny", help="network (default: tiny)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
-    parser.add_argument("--steps", type=int, default=60, help="of the training (default: 60)")
-    parser.add_argument("--warm-up", type=int, default=10, help="steps that do not count (default: 10)")
+    parser.add_argument("--steps", type=int, default=35, help="of the training (default: 35)")
+    parser.add_argument("--warm-up", type=int, default=5, help="steps that do not count (default: 5)")
     parser.add_argument("--batch", type=int, default=8, help="samples per step (default: 8)")
     parser.add_argument("--micro", type=int, default=None, help="samples computed at once (default: all of a step)")
     parser.add_argument("--samples", type=int, default=SAMPLES, help=f"in the shards (default: {SAMPLES})")
@@ -124,7 +124,7 @@ def train(options: argparse.Namespace, shards: Path, start: Path, out: Path) -> 
         *(sys.executable, "-m", "training", "--shards", str(shards), "--from-checkpoint", str(start), "--out", str(out), "--steps", str(options.steps)),
         *("--batch.size", str(options.batch), "--batch.micro", str(options.micro or options.batch), "--data.area", str(width * height)),
         *("--superset.count-weights", *["0"] * ANCHORS, "1", "--loss.drop-anchors", "0", "--validation.share", "0", "--log.every", str(LOGGED)),
-        *("--checkpoint.every", "20", "--checkpoint.keep", "1", "--parallel.device", options.device, "--parallel.threads", str(options.threads)),
+        *("--checkpoint.every", "10", "--checkpoint.keep", "1", "--parallel.device", options.device, "--parallel.threads", str(options.threads)),
         *(["--parallel.gradient-checkpointing"] if options.checkpointing else []),
         *(["--parallel.compile"] if options.compile else []),
     ]

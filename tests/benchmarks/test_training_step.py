@@ -26,4 +26,4 @@ def test_the_samples_are_what_the_network_takes(tmp_path: Path, monkeypatch: pyt
 
 def test_defaults() -> None:
     options = parse([])
-    assert (options.preset, options.device, options.batch, options.steps) == ("tiny", "cpu", 8, 60)
+    assert (options.preset, options.device, options.batch, options.steps) == ("tiny", "cpu", 8, 35)
