@@ -1,47 +1,18 @@
 """The loop. It reads like the algorithm; how samples are read, how work is laid out, what is told and how it is saved stand elsewhere."""
 
 import math
-from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from training.data.batches import Step, micro_batches
-from training.data.sample import MicroBatch, Skipped
+from training.data.sample import MicroBatch
+from training.learned import Learned, Seen
 from training.loss import velocity_losses
 from training.not_finite import refuse
 from training.parallel import gradients_summed_later, precise
 from training.parts import Parts
-
-
-@dataclass(slots=True)
-class Learned:
-    """What a step was like.
-
-    Attributes:
-        loss: mean over the samples of all ranks.
-        samples: of all ranks, without those that were skipped.
-        gradient_norm: before clipping.
-        rate: the learning rate that it was taken with.
-        stop: some rank was asked to end.
-    """
-
-    loss: float
-    samples: int
-    gradient_norm: float
-    rate: float
-    stop: bool
-
-
-@dataclass(slots=True)
-class Seen:
-    """What this rank saw in a step."""
-
-    losses: list[Tensor] = field(default_factory=list)
-    weights: list[Tensor] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
 
 
 def train(parts: Parts) -> bool:
@@ -90,7 +61,7 @@ def learn(parts: Parts, turn: Step) -> Learned:
         _scale_gradients(parameters, parts.processes.ranks / max(samples, 1))
         norm = _total(torch.nn.utils.clip_grad_norm_(parameters, parts.options.optimizer.clip, foreach=True))
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            refuse(parts, turn, seen, loss, norm)
+            refuse(parts.processes, parts.progress.step + 1, turn.epoch + 1, seen, loss, norm)
         if samples:  # else all of them were skipped, and there is nothing to learn
             parts.optimizer.step()
         parts.optimizer.zero_grad()

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -16,6 +15,7 @@ from training.data.batches import BatchPlan, Step
 from training.data.sample import MicroBatch, Skipped, TrainingSample
 from training.data.selection import Selection
 from training.ema import MovingAverage
+from training.learned import Learned
 from training.log import TrainingLog
 from training.meters import StepTimer, Throughput
 from training.metrics import NAME as METRICS
@@ -25,9 +25,6 @@ from training.options import TrainingOptions
 from training.processes import Processes
 from training.state import TrainingState
 from training.validator import Validator
-
-if TYPE_CHECKING:
-    from training.loop import Learned
 
 
 @dataclass(slots=True)
@@ -149,7 +146,7 @@ class Parts:
         """Count what training on a micro-batch takes."""
         self.throughput.count(self.conditioner.checkpoint, samples, batch)
 
-    def tell(self, learned: "Learned") -> None:
+    def tell(self, learned: Learned) -> None:
         """What the step was like, at every so-manieth of them."""
         step = self.progress.step
         self.progress.note(learned.loss, learned.gradient_norm)

@@ -1,17 +1,12 @@
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from training.data.batches import Step
 from training.errors import TrainingError
-from training.loop import Seen
+from training.learned import Seen
 from training.not_finite import refuse
-from training.parts import Progress
 
-TURN = Step(epoch=1, position=40, rows=np.arange(4), passed_over=0)
 NAN = float("nan")
 
 
@@ -26,10 +21,10 @@ class Ranks:
 
 
 def told(keys: list[str], losses: list[float], norm: float = NAN, ranks: Ranks | None = None) -> str:
-    parts: Any = SimpleNamespace(processes=ranks or Ranks(), progress=Progress(step=11))
+    processes: Any = ranks or Ranks()
     seen = Seen([torch.tensor(losses)], [torch.ones(len(losses))], keys)
     with pytest.raises(TrainingError) as caught:
-        refuse(parts, TURN, seen, sum(losses), norm)
+        refuse(processes, 12, 2, seen, sum(losses), norm)
     return str(caught.value)
 
 

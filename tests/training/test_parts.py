@@ -8,7 +8,7 @@ import pytest
 from tests.training.small_training import assembled
 from training.data.batches import Step
 from training.data.sample import Skipped
-from training.loop import Learned
+from training.learned import Learned
 from training.metrics import NAME, read
 from training.options import BatchOptions, CheckpointOptions, LogOptions, TrainingOptions, ValidationOptions
 from training.parts import Parts, Progress
