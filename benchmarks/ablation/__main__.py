@@ -1,6 +1,6 @@
 """What the superset and the anchors' positions are worth: the paper's ablations, on drawn characters, with the trainer itself.
 
-    python -m benchmarks.ablation [--seeds 0 1] [--steps 2000] [--at-once 2] [--out ablation]
+    python -m benchmarks.ablation [--seeds 0 1] [--steps 3000] [--at-once 2] [--out ablation]
 
 Characters are coloured patches (``drawn``): a body, an emblem that is another one from each side, a mouth that is another one with each
 expression, before a wall whose colour the caption tells. The caption also asks for a view and an expression; how they look only the anchors
@@ -58,8 +58,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS), metavar="ARM", help=f"default: all of {', '.join(ARMS)}")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1], help="default: 0 1")
-    parser.add_argument("--steps", type=int, default=2000, help="of each training (default: 2000)")
-    parser.add_argument("--every", type=int, default=200, help="steps from one point of the curves to the next (default: 200)")
+    parser.add_argument("--steps", type=int, default=3000, help="of each training (default: 3000)")
+    parser.add_argument("--every", type=int, default=300, help="steps from one point of the curves to the next (default: 300)")
     parser.add_argument("--at-once", type=int, default=2, help="trainings at a time, one thread each (default: 2)")
     parser.add_argument("--out", type=Path, default=Path("ablation"), help="folder (default: ablation)")
     parser.add_argument("--only", default=None, help=argparse.SUPPRESS)
