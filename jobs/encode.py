@@ -64,6 +64,7 @@ def execute_encode(command: Encode, arguments: Sequence[str]) -> int:
             raise
         held = _held(out, summary)
         record.finish("finished", [summary], held)
+        storage.remove_leftovers(out)  # workers of a job that was killed live on for a moment, and may have begun a file since
     print_summary(Console(width=max(Console().width, MINIMUM_WIDTH)), [summary], held)
     return _exit_code(job, summary)
 

@@ -50,7 +50,9 @@ def execute(command: Command, arguments: Sequence[str]) -> int:
         return _check(job)
     with leased(out, type(command).__name__.lower()):
         storage.remove_leftovers(out)
-        return _run(job, command, arguments)
+        code = _run(job, command, arguments)
+        storage.remove_leftovers(out)  # workers of a job that was killed live on for a moment, and may have begun a file since
+        return code
 
 
 def _run(job: Job, command: Work, arguments: Sequence[str]) -> int:
