@@ -33,7 +33,7 @@ def with_yaml(command: type[Any], arguments: Sequence[str]) -> list[str]:
     Raises:
         OptionsError: the file cannot be read, is no mapping, or has a key that the command does not have; the nearest known one is named.
     """
-    uri = _config(arguments)
+    uri = value_of(arguments, CONFIG)
     if uri is None:
         return list(arguments)
     try:
@@ -50,13 +50,13 @@ def with_yaml(command: type[Any], arguments: Sequence[str]) -> list[str]:
     return [*_arguments(command, content, "", uri), *arguments]
 
 
-def _config(arguments: Sequence[str]) -> str | None:
-    """The value of ``--config``, the last one when there are several."""
+def value_of(arguments: Sequence[str], option: str) -> str | None:
+    """The value of an option that decides how the others are read, such as ``--config``; the last one when there are several."""
     for position in reversed(range(len(arguments))):
         word = arguments[position]
-        if word.startswith(f"{CONFIG}="):
+        if word.startswith(f"{option}="):
             return word.partition("=")[2]
-        if word == CONFIG and position + 1 < len(arguments):
+        if word == option and position + 1 < len(arguments):
             return arguments[position + 1]
     return None
 

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from model.errors import ModelInputError
 from schemas.sample import SampleError
-from schemas.yaml_options import OptionsError, with_yaml
+from schemas.yaml_options import OptionsError, value_of, with_yaml
 from training.commands import COMMANDS, Export, Index
 from training.errors import TrainingError
 from training.options import TrainingOptions
@@ -66,7 +66,7 @@ def parse(arguments: Sequence[str]) -> TrainingOptions:
         SystemExit: 2 for a wrong usage, 0 after ``--help``.
     """
     given = with_yaml(TrainingOptions, arguments)
-    return tyro.cli(TrainingOptions, prog=PROGRAM, description=__doc__, default=preset(_preset_named(given)), args=given)
+    return tyro.cli(TrainingOptions, prog=PROGRAM, description=__doc__, default=preset(value_of(given, PRESET) or "plain"), args=given)
 
 
 def run_command(command: Export | Index, console: Console) -> int:
@@ -81,17 +81,6 @@ def run_command(command: Export | Index, console: Console) -> int:
 
         build_index(command.shards, command.out, console)
     return 0
-
-
-def _preset_named(arguments: Sequence[str]) -> str:
-    """The value of ``--preset``, the last one when there are several."""
-    for position in reversed(range(len(arguments))):
-        word = arguments[position]
-        if word.startswith(f"{PRESET}="):
-            return word.partition("=")[2]
-        if word == PRESET and position + 1 < len(arguments):
-            return arguments[position + 1]
-    return "plain"
 
 
 if __name__ == "__main__":

@@ -31,16 +31,14 @@ ANCHORS_ACT_ON: tuple[Trained, ...] = ("audio", "self_attention", "feed_forward"
 
 
 def plain() -> TrainingOptions:
-    """Everything is trained with every kind of anchor."""
+    """Everything is trained with every kind of anchor. Shards, folder and start are for the user to say."""
     return TrainingOptions(tyro.MISSING, tyro.MISSING, tyro.MISSING)
 
 
 def tiny() -> TrainingOptions:
     """The tiny network from nothing, in minutes on two cores: small pictures, short cuts of the clips, everything trained at a high rate."""
-    return TrainingOptions(
-        tyro.MISSING,
-        tyro.MISSING,
-        tyro.MISSING,
+    return replace(
+        plain(),
         steps=600,
         data=DataOptions(area=32 * 32, frames=17, workers=1),
         superset=SupersetOptions(count_weights=(1.0, 1.0, 2.0, 2.0, 2.0)),
@@ -85,10 +83,8 @@ def preset(name: str) -> TrainingOptions:
 
 
 def _stage(trained: tuple[Trained, ...], superset: SupersetOptions, rate: float) -> TrainingOptions:
-    return TrainingOptions(
-        tyro.MISSING,
-        tyro.MISSING,
-        tyro.MISSING,
+    return replace(
+        plain(),
         steps=20_000,
         trained=trained,
         superset=superset,
