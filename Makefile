@@ -47,7 +47,7 @@ test-jobs: .venv/ready ## refine and encode as whole jobs, killed and gone on wi
 	$(BIN)/python -m pytest tests/job_runs
 
 test-training: .venv/ready ## whole trainings on one rank and several, killed and gone on with, and what goes wrong; some minutes on two cores
-	$(BIN)/python -m pytest tests/training_runs
+	$(BIN)/python -m pytest tests/training_runs -s
 
 test-vllm: .venv/ready .venv-vllm/ready ## `refine` against a real vLLM server on the CPU, killed half-way; 6 minutes on two cores, 9 the first time
 	$(BIN)/python -m pytest tests/vllm
