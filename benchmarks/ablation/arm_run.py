@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from benchmarks.ablation.arms import Arm
 from benchmarks.ablation.drawn import CLASSES, Samples, samples
 from benchmarks.ablation.network import checkpoint
-from benchmarks.ablation.positions import Positions
 from benchmarks.ablation.scores import Scores, score
 from benchmarks.ablation.shards import write_shards
 from model.checkpoint import Checkpoint
+from model.positions import Positions
 from model.sampler import Sampler
 from training.checkpoint_folder import checkpoints_in
 from training.export import trained_checkpoint

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from benchmarks.ablation.positions import KindPositions, Positions, RandomOrderPositions, SharedPosition
+from benchmarks.ablation.positions import KindPositions, RandomOrderPositions, SharedPosition
 from benchmarks.ablation.scores import Scores
-from model.positions import AnchorPositions
+from model.positions import AnchorPositions, Positions
 
 OUTSIDE_SHARE = 0.5
 """Of the superset's anchors."""

@@ -6,17 +6,8 @@ Each takes the place of ``model.positions.AnchorPositions``.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from model.positions import AnchorClass, AnchorPositions
-
-
-class Positions(Protocol):
-    """The temporal positions of anchors, in latent frames."""
-
-    def of(self, anchors: Sequence[AnchorClass]) -> list[float]:
-        """The position of each anchor of one sample, in the order given."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """What each arm's positions tell."""
 
 from benchmarks.ablation.drawn import CLASSES
-from benchmarks.ablation.positions import KindPositions, Positions, RandomOrderPositions, SharedPosition
-from model.positions import AnchorPositions
+from benchmarks.ablation.positions import KindPositions, RandomOrderPositions, SharedPosition
+from model.positions import AnchorPositions, Positions
 
 KNOWN = AnchorPositions().of(CLASSES)
 
