@@ -20,7 +20,7 @@ help: ## list the targets
 demo: .venv/ready ## run the whole pipeline on sample videos that ship in Python packages; pictures in demo-output/report
 	$(BIN)/python -m jobs run --videos $(DEMO_MEDIA:%=asset:%) $(DEMO_OPTIONS) --out $(OUT)
 
-demo-train: .venv/ready ## train the tiny network on the demo's shards for some minutes, and make a video of its character
+demo-train: .venv/ready ## train the tiny network on the demo's shards for some minutes, and make a small, blurred video of its character
 	test -e $(OUT)/shards/index.parquet || $(MAKE) demo
 	test -e $(OUT)/tiny || $(BIN)/python -m model init --out $(OUT)/tiny
 	$(BIN)/python -m training --preset tiny --shards $(OUT)/shards --from-checkpoint $(OUT)/tiny $(DEMO_TRAINING) --out $(OUT)/training
